@@ -1,0 +1,128 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// The targets and the arrows between them are the architecture: see Documentation/architecture.md.
+// An import that is not declared here fails the build (--explicit-target-dependency-import-check).
+
+let commonSettings: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// Tests poke at raw memory to set their scenes; only the product is held to strict memory safety.
+let settings = commonSettings + [.strictMemorySafety()]
+let testSettings = commonSettings
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: testSettings)
+}
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let argumentParser: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "martlet",
+  products: [
+    .library(name: "Martlet", targets: ["Martlet"]),
+    .executable(name: "martlet", targets: ["MartletCLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+  ],
+  targets: [
+    // Vocabulary.
+    .target(name: "CHost"),
+    module("Bits"),
+    module("MachineTypes", ["Bits"]),
+    module("X86", ["Bits", "MachineTypes"]),
+
+    // Host and memory.
+    module("HostSystem", ["CHost"]),
+    module("GuestMemory", ["MachineTypes", "HostSystem", "CHost"]),
+
+    // Engines.
+    module("EngineInterface", ["MachineTypes", "X86", "GuestMemory"]),
+    module(
+      "KVMEngine",
+      ["EngineInterface", "MachineTypes", "X86", "GuestMemory", "HostSystem", "CHost", "Bits"]),
+    module("X86Decoder", ["X86", "Bits"]),
+    module(
+      "SoftwareEngine",
+      [
+        "EngineInterface", "MachineTypes", "X86", "GuestMemory", "X86Decoder", "HostSystem",
+        "CHost", "Bits",
+      ]),
+
+    // Devices.
+    module("DeviceModel", ["MachineTypes", "GuestMemory"]),
+    module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
+    module("Paravirtualization", ["DeviceModel", "MachineTypes", "GuestMemory", "X86", "Bits"]),
+
+    // Boot.
+    module("BootLoaders", ["GuestMemory", "MachineTypes", "X86", "Bits"]),
+    module("FirmwareTables", ["GuestMemory", "MachineTypes", "Bits"]),
+
+    // The machine.
+    module(
+      "Martlet",
+      [
+        "BootLoaders", "ChipsetDevices", "DeviceModel", "EngineInterface", "FirmwareTables",
+        "GuestMemory", "HostSystem", "KVMEngine", "MachineTypes", "Paravirtualization",
+        "SoftwareEngine", "X86", logging,
+      ]),
+    .executableTarget(
+      name: "MartletCLI", dependencies: ["Martlet", "HostSystem", argumentParser, logging],
+      swiftSettings: settings),
+
+    // Tests.
+    .target(name: "ConformanceGuests", path: "Tests/ConformanceGuests"),
+    .target(
+      name: "MartletTesting",
+      dependencies: [
+        "DeviceModel", "EngineInterface", "GuestMemory", "MachineTypes", "X86",
+      ],
+      path: "Tests/MartletTesting", swiftSettings: testSettings),
+    .systemLibrary(
+      name: "CZydis", path: "Tests/CZydis",
+      providers: [.apt(["libzydis-dev"])]),
+    tests("FoundationTests", ["Bits", "MachineTypes", "X86", "HostSystem", "GuestMemory"]),
+    tests("X86DecoderTests", ["X86Decoder", "X86", "CZydis"]),
+    tests(
+      "SoftwareEngineTests",
+      [
+        "SoftwareEngine", "X86Decoder", "EngineInterface", "GuestMemory", "MachineTypes", "X86",
+        "HostSystem", "CHost", "MartletTesting",
+      ]),
+    tests(
+      "KVMEngineTests",
+      [
+        "KVMEngine", "EngineInterface", "GuestMemory", "MachineTypes", "X86", "HostSystem",
+        "CHost", "MartletTesting",
+      ]),
+    tests(
+      "ConformanceTests",
+      [
+        "ConformanceGuests", "KVMEngine", "SoftwareEngine", "EngineInterface", "GuestMemory",
+        "MachineTypes", "X86", "MartletTesting",
+      ]),
+    tests(
+      "DeviceTests",
+      ["ChipsetDevices", "DeviceModel", "MachineTypes", "GuestMemory", "MartletTesting"]),
+    tests(
+      "ParavirtualizationTests",
+      ["Paravirtualization", "DeviceModel", "MachineTypes", "GuestMemory", "X86", "MartletTesting"]),
+    tests(
+      "BootTests",
+      ["BootLoaders", "FirmwareTables", "GuestMemory", "MachineTypes", "X86"]),
+    tests("MartletTests", ["Martlet", "MartletTesting", "DeviceModel", "MachineTypes"]),
+    tests("GuestBootTests", ["Martlet"]),
+  ]
+)

@@ -1,0 +1,5 @@
+// What Swift cannot say: atomic access to guest memory, and kernel structures.
+#pragma once
+
+#include "atomics.h"
+#include "syscalls.h"

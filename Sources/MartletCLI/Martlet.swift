@@ -1,0 +1,4 @@
+@main
+struct MartletCommand {
+  static func main() {}
+}

@@ -1,0 +1,2 @@
+// Small guests in assembly, as blobs between two symbols.
+#pragma once
