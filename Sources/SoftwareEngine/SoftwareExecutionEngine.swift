@@ -18,8 +18,7 @@ public final class SoftwareExecutionEngine: Engine {
     for number in 0..<UInt32(configuration.virtualCPUCount) {
       let index = VirtualCPUIndex(rawValue: number)
       let apic = LocalAPIC(
-        index: index, clock: configuration.clock, bus: bus,
-        tscFrequencyKilohertz: CPUEnvironment.tscFrequencyKilohertz)
+        index: index, clock: configuration.clock, bus: bus)
       let environment = CPUEnvironment(
         index: index, configuration: configuration, apic: apic, splitLock: splitLock)
       cpus.append(SoftwareVirtualCPU(index: index, environment: environment))

@@ -1,4 +1,5 @@
 import MachineTypes
+import Synchronization
 import X86
 
 /// RDMSR and WRMSR.
@@ -61,9 +62,9 @@ extension CPU {
     case .timeStampCounter:
       let offset = value &- env.clock.now.nanoseconds
       state.tscAdjust = state.tscAdjust &+ (offset &- state.tscOffset)
-      state.tscOffset = offset
+      setTimeStampOffset(offset)
     case .tscAdjust:
-      state.tscOffset = state.tscOffset &+ (value &- state.tscAdjust)
+      setTimeStampOffset(state.tscOffset &+ (value &- state.tscAdjust))
       state.tscAdjust = value
     case .sysenterCS: state.sysenterCS = value & 0xFFFF
     case .sysenterESP: return setAddress(&state.sysenterESP, value)
@@ -84,6 +85,12 @@ extension CPU {
     default: return writeOther(index, value)
     }
     return true
+  }
+
+  func setTimeStampOffset(_ offset: UInt64) {
+    state.tscOffset = offset
+    env.apic.tscOffset.store(offset, ordering: .relaxed)
+    env.apic.armTimer()
   }
 
   private func setAddress(_ register: inout UInt64, _ value: UInt64) -> Bool {

@@ -118,24 +118,30 @@ extension CPU {
 // MARK: Attention
 
 extension CPU {
-  /// Whether the fast loop must be left.
+  /// Why the fast loop must be left; 0 for not at all.
   @inline(__always)
   var attention: UInt32 {
-    // SAFETY: an aligned 32-bit load, atomic on x86; the compiler may not hoist it (atomic builtin).
-    unsafe chost_load_relaxed32(UnsafeRawPointer(pointer) + CPU.attentionOffset)
+    // SAFETY: an aligned word, read by an atomic builtin, so that the compiler may not hoist it.
+    unsafe withUnsafeMutablePointer(to: &pointer.pointee.attention) {
+      unsafe chost_load_relaxed32($0)
+    }
   }
 
   @inline(__always)
   func raiseAttention(_ bits: UInt32) {
-    _ = unsafe chost_or32(UnsafeMutableRawPointer(pointer) + CPU.attentionOffset, bits)
+    // SAFETY: as above.
+    unsafe withUnsafeMutablePointer(to: &pointer.pointee.attention) {
+      _ = unsafe chost_or32($0, bits)
+    }
   }
 
   @inline(__always)
   func clearAttention(_ bits: UInt32) {
-    _ = unsafe chost_and32(UnsafeMutableRawPointer(pointer) + CPU.attentionOffset, ~bits)
+    // SAFETY: as above.
+    unsafe withUnsafeMutablePointer(to: &pointer.pointee.attention) {
+      _ = unsafe chost_and32($0, ~bits)
+    }
   }
-
-  static let attentionOffset = MemoryLayout<CPUState>.offset(of: \CPUState.attention)!
 }
 
 // MARK: Faults

@@ -142,7 +142,7 @@ extension CPU {
     case .syscallMask: state.syscallMask = value
     case .kernelGSBase: state.kernelGSBase = value
     case .tscAuxiliary: state.tscAuxiliary = value
-    case .timeStampCounter: state.tscOffset = value &- env.clock.now.nanoseconds
+    case .timeStampCounter: setTimeStampOffset(value &- env.clock.now.nanoseconds)
     case .apicBase:
       if case .generalProtection = env.apic.writeMSR(0x1B, value) { return false }
     default: return env.modelRegisters.restore(register.index.rawValue, value)
