@@ -18,6 +18,9 @@ struct ELFImage {
     static let note: UInt32 = 4
   }
 
+  /// More program headers than any kernel has: what a file can make us read stays bounded.
+  private static let maximumSegmentCount = 128
+
   let is64Bit: Bool
   /// As the header has it: physical for Linux, virtual for some others.
   let entry: UInt64
@@ -47,6 +50,9 @@ struct ELFImage {
 
   init(_ reader: ByteReader) throws(BootError) {
     let header = try Header(reader)
+    guard header.segmentCount <= Self.maximumSegmentCount else {
+      throw .damaged("its ELF header lists \(header.segmentCount) program headers")
+    }
     is64Bit = header.is64Bit
     entry = header.entry
     var segments: [Segment] = []

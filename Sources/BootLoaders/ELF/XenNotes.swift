@@ -20,13 +20,17 @@ struct XenNotes: Hashable {
   private(set) var physicalEntry: UInt64?
   private(set) var relocation: Relocation?
 
+  /// How many more notes are read: far more than kernels have, so that a file cannot keep us busy.
+  private var budget = 4096
+
   init() {}
 
   /// Reads the notes in a PT_NOTE segment; what is malformed ends the reading.
   mutating func read(_ reader: ByteReader, in range: Range<Int>, alignment: UInt64) {
     var offset = UInt64(range.lowerBound)
     let end = UInt64(range.upperBound)
-    while end - offset >= 12 {
+    while end - offset >= 12, budget > 0 {
+      budget -= 1
       guard let nameCount = reader.integer(UInt32.self, at: offset),
         let contentCount = reader.integer(UInt32.self, at: offset + 4),
         let type = reader.integer(UInt32.self, at: offset + 8),

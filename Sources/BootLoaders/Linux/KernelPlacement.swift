@@ -42,7 +42,7 @@ struct KernelPlacement: Hashable {
     takenRange = loadAddress..<runEnd
     try Self.checkLimits(header, entry, runRange, refuse)
     let loaded = loadAddress..<(loadAddress + UInt64(header.protectedModeRange.count))
-    for range in [loaded, runRange] where !plan.isUsable(range) {
+    for range in [runRange, loaded] where !plan.isUsable(range) {
       guard requested != nil else {
         throw .memoryTooSmall(name: "the kernel", needed: range)
       }
