@@ -61,6 +61,8 @@ fetch() {
     (cd "$workspace" && apt-get -o APT::Sandbox::User=root download -qq "$package" >&2) || die "cannot download $package"
   fi
   dpkg-deb --fsys-tarfile "$workspace"/*.deb |
+    tar -x -C "$workspace" --wildcards './boot/vmlinuz-*' './boot/config-*' ||
+    die "cannot unpack $package"
   mkdir "$workspace/guest"
   mv "$workspace"/boot/vmlinuz-* "$workspace/guest/vmlinuz"
   mv "$workspace"/boot/config-* "$workspace/guest/config"
