@@ -24,6 +24,13 @@ public enum HostFile {
     }
   }
 
+  /// Makes a file, or empties the one that is there, for writing. The descriptor is the caller's.
+  public static func create(path: String) throws(HostError) -> Int32 {
+    let file = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard file >= 0 else { throw .current("open") }
+    return file
+  }
+
   /// What a descriptor has to give, waiting for it; empty at the end of the stream.
   public static func readSome(from file: Int32, atMost count: Int) throws(HostError) -> [UInt8] {
     while true {
