@@ -17,12 +17,6 @@ public final class FileDescriptorSerialPortAttachment: SerialPortAttachment {
     self.output = output
   }
 
-  /// Standard input and standard output.
-  public static var standardIO: FileDescriptorSerialPortAttachment {
-    FileDescriptorSerialPortAttachment(
-      readingFrom: Terminal.standardInput, writingTo: Terminal.standardOutput)
-  }
-
   public func send(_ bytes: [UInt8]) {
     // A reader that went away does not stop the machine.
     if let output { try? HostFile.write(bytes, to: output) }
@@ -37,5 +31,13 @@ public final class FileDescriptorSerialPortAttachment: SerialPortAttachment {
   public func disconnect() {
     let reader = reader.withLock { $0.take() }
     reader?.stop()
+  }
+}
+
+extension SerialPortAttachment where Self == FileDescriptorSerialPortAttachment {
+  /// Standard input and standard output.
+  public static var standardIO: FileDescriptorSerialPortAttachment {
+    FileDescriptorSerialPortAttachment(
+      readingFrom: Terminal.standardInput, writingTo: Terminal.standardOutput)
   }
 }

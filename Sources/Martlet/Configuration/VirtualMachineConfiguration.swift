@@ -3,7 +3,7 @@
 /// ```swift
 /// var configuration = VirtualMachineConfiguration()
 /// configuration.bootLoader = LinuxBootLoader(kernelURL: kernel, commandLine: "console=ttyS0")
-/// configuration.serialPorts = [.init(attachment: FileDescriptorSerialPortAttachment.standardIO)]
+/// configuration.serialPorts = [SerialPortConfiguration(attachment: .standardIO)]
 /// try configuration.validate()
 /// let machine = try VirtualMachine(configuration: configuration)
 /// ```
