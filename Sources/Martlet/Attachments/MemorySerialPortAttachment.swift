@@ -21,6 +21,9 @@ public final class MemorySerialPortAttachment: SerialPortAttachment {
   /// `output` as UTF-8, with what is none replaced.
   public var text: String { String(decoding: output, as: UTF8.self) }
 
+  /// Whether somebody waits for a text.
+  var hasObservers: Bool { state.withLock { !$0.observers.isEmpty } }
+
   /// Sends keys to the guest.
   public func type(_ text: String) {
     let bytes = Array(text.utf8)
