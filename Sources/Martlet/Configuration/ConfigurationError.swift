@@ -31,7 +31,7 @@ extension ConfigurationError: CustomStringConvertible {
     case .memorySizeNotPageAligned(let size):
       return """
         \(size) bytes of memory are not whole pages: choose a multiple of 4096, for example \
-        \(size &+ 4095 & ~4095)
+        \((size &+ 4095) & ~4095)
         """
     case .tooManySerialPorts(let count):
       return "\(count) serial ports are too many: a PC has up to \(Limits.maximumSerialPortCount)"
