@@ -67,7 +67,7 @@ let package = Package(
     module("Paravirtualization", ["DeviceModel", "MachineTypes", "GuestMemory", "X86", "Bits"]),
 
     // Boot.
-    module("BootLoaders", ["GuestMemory", "MachineTypes", "X86", "Bits"]),
+    module("BootLoaders", ["FirmwareTables", "GuestMemory", "MachineTypes", "X86", "Bits"]),
     module("FirmwareTables", ["GuestMemory", "MachineTypes", "Bits"]),
 
     // The machine.
