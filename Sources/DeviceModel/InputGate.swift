@@ -1,0 +1,31 @@
+import Synchronization
+
+/// Something that reaches the machine from outside, as a value that can be recorded.
+public enum MachineInput: Codable, Hashable, Sendable {
+  /// Bytes arriving at a serial port, numbered from 0 (COM1).
+  case serial(port: Int, bytes: [UInt8])
+  case powerButton
+}
+
+/// The one door for everything that comes from outside. In real-time mode it passes inputs straight
+/// on; a recorder or a replayer takes its place by giving another handler.
+public final class InputGate: Sendable {
+  private let deliver: @Sendable (MachineInput) -> Int
+  private let deliveredCount = Atomic<UInt64>(0)
+
+  /// - Parameter deliver: hands one input to its device and returns how much of it was taken:
+  ///   bytes, or 1.
+  public init(deliver: @escaping @Sendable (MachineInput) -> Int) { self.deliver = deliver }
+
+  /// How many inputs came in so far.
+  public var submittedCount: UInt64 { deliveredCount.load(ordering: .relaxed) }
+
+  /// Hands in one input. From any thread.
+  ///
+  /// - Returns: how much of it was taken. The sender keeps the rest and offers it again when the
+  ///   device has room.
+  public func submit(_ input: MachineInput) -> Int {
+    deliveredCount.add(1, ordering: .relaxed)
+    return deliver(input)
+  }
+}
