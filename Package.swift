@@ -82,6 +82,10 @@ let package = Package(
       name: "MartletCLI", dependencies: ["Martlet", "HostSystem", argumentParser, logging],
       swiftSettings: settings),
 
+    .executableTarget(
+      name: "BootKernel", dependencies: ["Martlet"], path: "Examples/BootKernel",
+      swiftSettings: settings),
+
     // Tests.
     .target(name: "ConformanceGuests", path: "Tests/ConformanceGuests"),
     .target(
@@ -122,7 +126,12 @@ let package = Package(
     tests(
       "BootTests",
       ["BootLoaders", "FirmwareTables", "GuestMemory", "MachineTypes", "X86"]),
-    tests("MartletTests", ["Martlet", "MartletTesting", "DeviceModel", "MachineTypes"]),
+    tests(
+      "MartletTests",
+      [
+        "Martlet", "MartletCLI", "MartletTesting", "DeviceModel", "EngineInterface",
+        "HostSystem", "MachineTypes", "X86", argumentParser,
+      ]),
     tests("GuestBootTests", ["Martlet"]),
   ]
 )

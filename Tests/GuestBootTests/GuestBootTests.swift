@@ -1,1 +1,51 @@
-// Placeholder until the first test.
+import Foundation
+import Martlet
+import Testing
+
+/// Boots the Debian kernels that `Scripts/fetch-guests.sh` fetched, on the software engine, to the end
+/// of a scripted session. Serialized: each boot has the host to itself.
+@Suite(.serialized, .timeLimit(.minutes(10))) struct GuestBootTests {
+  @Test(
+    .enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"),
+    arguments: Guest.allCases, [1, 2])
+  func `boots to its shell and powers off with a clean log`(
+    guest: Guest, cpuCount: Int
+  ) async throws {
+    let session = try await GuestSession.run(guest, script: "check", cpuCount: cpuCount)
+    #expect(session.reason == .poweredOff, "\(session.log.suffix(2000))")
+    #expect(session.log.contains("martlet: the guest is up"))
+    #expect(session.log.contains("martlet: processors \(cpuCount)"))
+    #expect(session.log.contains("Linux version"))
+    #expect(session.complaints == [])
+  }
+
+  @Test(
+    .enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"))
+  func `without a hypervisor interface the kernel calibrates its clocks cleanly`() async throws {
+    let session = try await GuestSession.run(
+      .cloudAmd64, script: "check", cpuCount: 1, interface: .none)
+    #expect(session.reason == .poweredOff, "\(session.log.suffix(2000))")
+    #expect(!session.log.contains("Hypervisor detected"))
+    #expect(session.complaints == [])
+  }
+
+  @Test(
+    .enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"))
+  func `the console takes what is typed`() async throws {
+    let session = try await GuestSession.run(.cloudAmd64, script: "echo", cpuCount: 1) { console in
+      guard await console.waits(for: "martlet: the guest is up") else { return }
+      console.type("twenty-three bytes here\n")
+      guard await console.waits(for: "martlet: echo twenty-three bytes here") else { return }
+      console.type("bye\n")
+    }
+    #expect(session.reason == .poweredOff, "\(session.log.suffix(2000))")
+    #expect(session.log.contains("martlet: echo twenty-three bytes here"))
+  }
+
+  @Test(
+    .enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"))
+  func `a reset ends the machine with that reason`() async throws {
+    let session = try await GuestSession.run(.cloudAmd64, script: "reboot", cpuCount: 1)
+    #expect(session.reason == .reset, "\(session.log.suffix(2000))")
+  }
+}

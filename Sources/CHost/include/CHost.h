@@ -3,3 +3,5 @@
 
 #include "atomics.h"
 #include "syscalls.h"
+#include "terminal.h"
+#include "threads.h"

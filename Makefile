@@ -1,0 +1,47 @@
+# Everything a developer needs. `make run` and `make test` install and fetch what they need.
+
+SWIFT ?= swift
+CHECKED := --explicit-target-dependency-import-check error
+# Guests run optimised, so tests are built that way too.
+TEST_FLAGS := -c release -Xswiftc -enable-testing $(CHECKED)
+SOURCES := Package.swift Sources Tests Examples
+
+.PHONY: run test bench lint format build clean guests
+
+# Boots Debian's cloud kernel to a shell. GUEST=amd64, 686 or 686-pae takes another kernel, ARGS passes
+# options on, for example ARGS="--cpus 2".
+GUEST ?= cloud-amd64
+run:
+	@Scripts/install-packages.sh run
+	@Scripts/fetch-guests.sh $(GUEST)
+	@Scripts/build-initramfs.sh $(if $(filter 686%,$(GUEST)),i386,amd64)
+	@$(SWIFT) build -c release --product martlet $(CHECKED) >&2
+	@Scripts/run.sh $(GUEST) $(ARGS)
+
+build:
+	$(SWIFT) build -c release $(CHECKED)
+
+test: lint
+	@Scripts/install-packages.sh test
+	@$(MAKE) --no-print-directory guests
+	@Scripts/test.sh $(TEST_FLAGS) $(ARGS)
+
+# Without them the guest-boot tests are skipped, and say so: no reason to fail here.
+guests:
+	@Scripts/fetch-guests.sh || echo "martlet: some guests are missing; their tests will be skipped" >&2
+	@for a in amd64 i386; do Scripts/build-initramfs.sh $$a || true; done
+
+bench:
+	@Scripts/install-packages.sh bench
+	@Scripts/fetch-guests.sh cloud-amd64
+	@$(SWIFT) build -c release --product martlet $(CHECKED) >&2
+	@Benchmarks/run.py $(ARGS)
+
+lint:
+	@$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
+
+format:
+	@$(SWIFT) format --in-place --parallel --recursive $(SOURCES)
+
+clean:
+	$(SWIFT) package clean

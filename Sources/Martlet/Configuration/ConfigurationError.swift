@@ -1,0 +1,73 @@
+import FoundationEssentials
+
+/// What is wrong with a configuration. The description says what to do.
+public enum ConfigurationError: Error, Hashable, Sendable {
+  case noBootLoader
+  case cpuCountOutOfRange(Int)
+  case memorySizeOutOfRange(UInt64)
+  case memorySizeNotPageAligned(UInt64)
+  case tooManySerialPorts(Int)
+  case commandLineContainsNUL
+  /// A boot loader's URL is not one of a local file.
+  case notAFileURL(String)
+  /// `what` is "kernel" or "initial RAM disk".
+  case unreadableFile(what: String, path: String, reason: String)
+}
+
+extension ConfigurationError: CustomStringConvertible {
+  public var description: String {
+    typealias Limits = VirtualMachineConfiguration
+    switch self {
+    case .noBootLoader:
+      return "the machine has nothing to boot: set `bootLoader`, for example to a `LinuxBootLoader`"
+    case .cpuCountOutOfRange(let count):
+      return
+        "\(count) is no number of CPUs that a machine can have: choose 1 to \(Limits.maximumCPUCount)"
+    case .memorySizeOutOfRange(let size):
+      return """
+        a machine cannot have \(MemorySize(size)) of memory: choose \
+        \(MemorySize(Limits.minimumMemorySize)) to \(MemorySize(Limits.maximumMemorySize))
+        """
+    case .memorySizeNotPageAligned(let size):
+      return """
+        \(size) bytes of memory are not whole pages: choose a multiple of 4096, for example \
+        \((size &+ 4095) & ~4095)
+        """
+    case .tooManySerialPorts(let count):
+      return "\(count) serial ports are too many: a PC has up to \(Limits.maximumSerialPortCount)"
+    case .commandLineContainsNUL:
+      return "the kernel command line contains a NUL byte, where the kernel would stop reading"
+    case .notAFileURL(let url):
+      return "\(url) is not the URL of a local file: download it and pass a file URL"
+    case .unreadableFile(let what, let path, let reason):
+      return "the \(what) \(path) cannot be read (\(reason)): check the path and its permissions"
+    }
+  }
+}
+
+extension VirtualMachineConfiguration {
+  /// Checks all that can be known before the machine is made; what depends on the contents of files
+  /// is checked when it starts.
+  public func validate() throws(ConfigurationError) {
+    guard let bootLoader else { throw .noBootLoader }
+    guard (1...Self.maximumCPUCount).contains(cpuCount) else { throw .cpuCountOutOfRange(cpuCount) }
+    guard (Self.minimumMemorySize...Self.maximumMemorySize).contains(memorySize) else {
+      throw .memorySizeOutOfRange(memorySize)
+    }
+    guard memorySize % 4096 == 0 else { throw .memorySizeNotPageAligned(memorySize) }
+    guard serialPorts.count <= Self.maximumSerialPortCount else {
+      throw .tooManySerialPorts(serialPorts.count)
+    }
+    try bootLoader.validate()
+  }
+}
+
+extension LinuxBootLoader {
+  func validate() throws(ConfigurationError) {
+    guard !commandLine.utf8.contains(0) else { throw .commandLineContainsNUL }
+    for url in [kernelURL, initialRamdiskURL] {
+      guard let url else { continue }
+      guard url.isFileURL else { throw .notAFileURL(url.absoluteString) }
+    }
+  }
+}

@@ -1,0 +1,5 @@
+extension MachineParts {
+  static func assemble(_ configuration: VirtualMachineConfiguration) throws -> MachineParts {
+    throw ConfigurationError.noBootLoader
+  }
+}

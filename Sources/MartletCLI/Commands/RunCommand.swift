@@ -1,0 +1,147 @@
+import ArgumentParser
+import Foundation
+import HostSystem
+import Logging
+import Martlet
+import Synchronization
+
+struct RunCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Boots a Linux kernel; its serial console is this terminal.",
+    discussion: """
+      In the terminal, Ctrl-A x quits, Ctrl-A h shows help, Ctrl-A Ctrl-A sends Ctrl-A.
+
+      Exit status:
+      \(ExitStatus.table)
+      """)
+
+  @Option(help: "The kernel: a bzImage, an ELF vmlinux or a PVH kernel.", completion: .file())
+  var kernel: String
+
+  @Option(help: "The initial RAM disk or file system.", completion: .file())
+  var initrd: String?
+
+  @Option(help: "The kernel command line.")
+  var append = "console=ttyS0"
+
+  @Option(help: "Memory, for example 512M or 2G.", transform: MemorySize.argument)
+  var memory = MemorySize(512 << 20)
+
+  @Option(help: "The number of virtual CPUs.")
+  var cpus = 1
+
+  @Option(help: "What runs the virtual CPUs.")
+  var engine = EngineChoice.automatic
+
+  @Option(help: "What CPUID tells the guest about its processor.")
+  var cpuModel = CPUModel.automatic
+
+  @Option(help: "The hypervisor interface that the guest finds.")
+  var paravirt = HypervisorInterface.kvm
+
+  @Option(
+    help: "The physical address to load the kernel at, for example 0x4000000.",
+    transform: GuestAddress.argument)
+  var kernelAddress: GuestAddress?
+
+  @Option(help: "What to do when the guest resets its machine.")
+  var onReset = ResetAction.stop
+
+  @Option(
+    help: """
+      A serial port: terminal, none or file:PATH; COM1 first, up to four times (default: terminal)
+      """,
+    transform: SerialDestination.argument)
+  var serial: [SerialDestination] = []
+
+  @OptionGroup var logging: LoggingOptions
+
+  func validate() throws {
+    let destinations = serial.filter { $0 == .terminal }
+    guard destinations.count <= 1 else {
+      throw ValidationError("only one serial port can be connected to the terminal")
+    }
+  }
+
+  func run() async throws {
+    logging.bootstrap()
+    let quit = QuitRequest()
+    let machine: VirtualMachine
+    do {
+      machine = try VirtualMachine(configuration: machineConfiguration(quit: quit))
+    } catch let error as ConfigurationError {
+      report("\(error)")
+      throw ExitCode.validationFailure
+    }
+    quit.attach(machine)
+    do {
+      try await machine.start()
+    } catch {
+      finish(.hostError("\(error)"))
+    }
+    finish(await machine.waitUntilStopped())
+  }
+
+  func machineConfiguration(quit: QuitRequest) throws -> VirtualMachineConfiguration {
+    var configuration = VirtualMachineConfiguration()
+    configuration.bootLoader = LinuxBootLoader(
+      kernelURL: URL(fileURLWithPath: kernel),
+      initialRamdiskURL: initrd.map { URL(fileURLWithPath: $0) }, commandLine: append,
+      kernelAddress: kernelAddress?.rawValue)
+    configuration.cpuCount = cpus
+    configuration.memorySize = memory.byteCount
+    configuration.engine = engine
+    configuration.cpuModel = cpuModel
+    configuration.hypervisorInterface = paravirt
+    configuration.onReset = onReset
+    configuration.serialPorts = try (serial.isEmpty ? [.terminal] : serial).map { destination in
+      SerialPortConfiguration(attachment: try attachment(for: destination, quit: quit))
+    }
+    return configuration
+  }
+
+  private func attachment(
+    for destination: SerialDestination, quit: QuitRequest
+  ) throws -> (any SerialPortAttachment)? {
+    switch destination {
+    case .none: return nil
+    case .terminal: return ConsoleAttachment(onQuit: quit.request)
+    case .file(let path):
+      do {
+        return FileDescriptorSerialPortAttachment(
+          readingFrom: nil, writingTo: try HostFile.create(path: path))
+      } catch {
+        throw ConfigurationError.unreadableFile(
+          what: "serial log", path: path, reason: "\(error)")
+      }
+    }
+  }
+
+  /// Leaves the process at once: tasks and threads of the machine may still be waiting.
+  private func finish(_ reason: ExitReason) -> Never {
+    Terminal.restore()
+    let status = ExitStatus(reason)
+    if status != .poweredOff { report("\(reason)") }
+    if case .tripleFault(let dump) = reason { report("\(dump)") }
+    Foundation.exit(status.rawValue)
+  }
+}
+
+/// Ctrl-A x, which may come before the machine is there.
+final class QuitRequest: Sendable {
+  private let machine = Mutex<VirtualMachine?>(nil)
+
+  init() {}
+
+  func attach(_ machine: VirtualMachine) { self.machine.withLock { $0 = machine } }
+
+  func request() {
+    guard let machine = machine.withLock({ $0 }) else { return }
+    Task { try? await machine.stop() }
+  }
+}
+
+/// One message on standard error.
+func report(_ text: String) {
+  try? HostFile.write(Array("martlet: \(text)\n".utf8), to: Terminal.standardError)
+}

@@ -1,4 +1,0 @@
-@main
-struct MartletCommand {
-  static func main() {}
-}

@@ -1,0 +1,44 @@
+import Martlet
+
+/// One boot of a guest, from power-on to its end.
+struct GuestSession {
+  var reason: ExitReason
+  var log: String
+
+  /// - Parameter typing: drives the console while the guest runs.
+  static func run(
+    _ guest: Guest, script: String, cpuCount: Int, interface: HypervisorInterface = .kvm,
+    typing: @escaping @Sendable (MemorySerialPortAttachment) async -> Void = { _ in }
+  ) async throws -> GuestSession {
+    let console = MemorySerialPortAttachment()
+    var configuration = VirtualMachineConfiguration()
+    configuration.bootLoader = LinuxBootLoader(
+      kernelURL: guest.kernel, initialRamdiskURL: guest.initialRamdisk,
+      commandLine: "console=ttyS0 panic=-1 martlet.script=\(script)")
+    configuration.cpuCount = cpuCount
+    configuration.memorySize = 512 << 20
+    configuration.engine = .software
+    configuration.hypervisorInterface = interface
+    configuration.serialPorts = [SerialPortConfiguration(attachment: console)]
+    let machine = try VirtualMachine(configuration: configuration)
+    try await machine.start()
+    async let typist: Void = typing(console)
+    let reason = await machine.waitUntilStopped()
+    await typist
+    return GuestSession(reason: reason, log: console.text)
+  }
+
+  /// Lines of the kernel's log that a healthy machine does not cause.
+  var complaints: [String] {
+    let patterns = [
+      "WARNING:", "BUG:", "unchecked MSR", "Marking clocksource",
+      "clocksource: timekeeping watchdog",
+      "lost interrupt", "spurious", "Kernel panic", "Oops", "soft lockup", "rcu: INFO",
+      "general protection", "Call Trace", "not responding", "failed to start", "IO-APIC + timer",
+      "MP-BIOS bug",
+    ]
+    return log.split(whereSeparator: \.isNewline).map(String.init).filter { line in
+      patterns.contains { line.contains($0) }
+    }
+  }
+}
