@@ -11,6 +11,16 @@ struct Row {
   var feature: InstructionFeature = .base
 }
 
+
+let hostRows: [String: String] = {
+  var rows: [String: String] = [:]
+  for item in "N0F:10=16l N0F:11=16s N0F:12=8l N0F:16=8l N0F:13=8sm N0F:17=8sm N0F:14=16la N0F:15=16la N0F:28=16la N0F:51=16la N0F:52=16la N0F:53=16la N0F:54=16la N0F:55=16la N0F:56=16la N0F:57=16la N0F:58=16la N0F:59=16la N0F:5B=16la N0F:5C=16la N0F:5D=16la N0F:5E=16la N0F:5F=16la N0F:5A=8l N0F:29=16sa N0F:2B=16sam N0F:2A=8lx N0F:2C=8lx N0F:2D=8lx N0F:2E=4lf N0F:2F=4lf N0F:50=0gr N0F:C2=16lai N0F:C6=16lai 60F:10=16l 60F:11=16s 60F:12=8lm 60F:16=8lm 60F:13=8sm 60F:17=8sm 60F:14=16la 60F:15=16la 60F:28=16la 60F:51=16la 60F:54=16la 60F:55=16la 60F:56=16la 60F:57=16la 60F:58=16la 60F:59=16la 60F:5A=16la 60F:5B=16la 60F:5C=16la 60F:5D=16la 60F:5E=16la 60F:5F=16la 60F:60=16la 60F:61=16la 60F:62=16la 60F:63=16la 60F:64=16la 60F:65=16la 60F:66=16la 60F:67=16la 60F:68=16la 60F:69=16la 60F:6A=16la 60F:6B=16la 60F:6C=16la 60F:6D=16la 60F:6F=16la 60F:74=16la 60F:75=16la 60F:76=16la 60F:7C=16la 60F:7D=16la 60F:D0=16la 60F:D1=16la 60F:D2=16la 60F:D3=16la 60F:D4=16la 60F:D5=16la 60F:D8=16la 60F:D9=16la 60F:DA=16la 60F:DB=16la 60F:DC=16la 60F:DD=16la 60F:DE=16la 60F:DF=16la 60F:E0=16la 60F:E1=16la 60F:E2=16la 60F:E3=16la 60F:E4=16la 60F:E5=16la 60F:E6=16la 60F:E8=16la 60F:E9=16la 60F:EA=16la 60F:EB=16la 60F:EC=16la 60F:ED=16la 60F:EE=16la 60F:EF=16la 60F:F1=16la 60F:F2=16la 60F:F3=16la 60F:F4=16la 60F:F5=16la 60F:F6=16la 60F:F8=16la 60F:F9=16la 60F:FA=16la 60F:FB=16la 60F:FC=16la 60F:FD=16la 60F:FE=16la 60F:29=16sa 60F:7F=16sa 60F:2B=16sam 60F:E7=16sam 60F:2A=8lx 60F:2C=16lax 60F:2D=16lax 60F:2E=8lf 60F:2F=8lf 60F:50=0gr 60F:D7=0gr 60F:6E=Wle 60F:7E=Wse 60F:70=16lai 60F:C2=16lai 60F:C6=16lai 60F:71=0ri 60F:72=0ri 60F:73=0ri 60F:C4=2lei 60F:C5=0gri 60F:D6=8s F30F:10=4l F30F:51=4l F30F:52=4l F30F:53=4l F30F:58=4l F30F:59=4l F30F:5A=4l F30F:5C=4l F30F:5D=4l F30F:5E=4l F30F:5F=4l F30F:11=4s F30F:12=16la F30F:16=16la F30F:5B=16la F30F:2A=Wle F30F:2C=4lg F30F:2D=4lg F30F:6F=16l F30F:7F=16s F30F:70=16lai F30F:7E=8l F30F:E6=8l F30F:C2=4li F30F:D6=0rx F20F:10=8l F20F:12=8l F20F:51=8l F20F:58=8l F20F:59=8l F20F:5A=8l F20F:5C=8l F20F:5D=8l F20F:5E=8l F20F:5F=8l F20F:11=8s F20F:2A=Wle F20F:2C=8lg F20F:2D=8lg F20F:70=16lai F20F:7C=16la F20F:7D=16la F20F:D0=16la F20F:E6=16la F20F:C2=8li F20F:D6=0rx F20F:F0=16lm N0F:63=8lx N0F:64=8lx N0F:65=8lx N0F:66=8lx N0F:67=8lx N0F:68=8lx N0F:69=8lx N0F:6A=8lx N0F:6B=8lx N0F:6F=8lx N0F:74=8lx N0F:75=8lx N0F:76=8lx N0F:D1=8lx N0F:D2=8lx N0F:D3=8lx N0F:D4=8lx N0F:D5=8lx N0F:D8=8lx N0F:D9=8lx N0F:DA=8lx N0F:DB=8lx N0F:DC=8lx N0F:DD=8lx N0F:DE=8lx N0F:DF=8lx N0F:E0=8lx N0F:E1=8lx N0F:E2=8lx N0F:E3=8lx N0F:E4=8lx N0F:E5=8lx N0F:E8=8lx N0F:E9=8lx N0F:EA=8lx N0F:EB=8lx N0F:EC=8lx N0F:ED=8lx N0F:EE=8lx N0F:EF=8lx N0F:F1=8lx N0F:F2=8lx N0F:F3=8lx N0F:F4=8lx N0F:F5=8lx N0F:F6=8lx N0F:F8=8lx N0F:F9=8lx N0F:FA=8lx N0F:FB=8lx N0F:FC=8lx N0F:FD=8lx N0F:FE=8lx N0F:60=4lx N0F:61=4lx N0F:62=4lx N0F:6E=Wlex N0F:7E=Wsex N0F:70=8lix N0F:71=0rix N0F:72=0rix N0F:73=0rix N0F:77=0zx N0F:7F=8sx N0F:E7=8smx N0F:C4=2leix N0F:C5=0grix N0F:D7=0grx 60F38:00=16la 60F38:01=16la 60F38:02=16la 60F38:03=16la 60F38:04=16la 60F38:05=16la 60F38:06=16la 60F38:07=16la 60F38:08=16la 60F38:09=16la 60F38:0A=16la 60F38:0B=16la 60F38:10=16la 60F38:14=16la 60F38:15=16la 60F38:1C=16la 60F38:1D=16la 60F38:1E=16la 60F38:28=16la 60F38:29=16la 60F38:2A=16la 60F38:2B=16la 60F38:37=16la 60F38:38=16la 60F38:39=16la 60F38:3A=16la 60F38:3B=16la 60F38:3C=16la 60F38:3D=16la 60F38:3E=16la 60F38:3F=16la 60F38:40=16la 60F38:41=16la 60F38:DB=16la 60F38:DC=16la 60F38:DD=16la 60F38:DE=16la 60F38:DF=16la 60F38:17=16laf 60F38:20=8l 60F38:23=8l 60F38:25=8l 60F38:21=4l 60F38:24=4l 60F38:22=2l 60F38:30=8l 60F38:33=8l 60F38:35=8l 60F38:31=4l 60F38:34=4l 60F38:32=2l N0F38:00=8lx N0F38:01=8lx N0F38:02=8lx N0F38:03=8lx N0F38:04=8lx N0F38:05=8lx N0F38:06=8lx N0F38:07=8lx N0F38:08=8lx N0F38:09=8lx N0F38:0A=8lx N0F38:0B=8lx N0F38:1C=8lx N0F38:1D=8lx N0F38:1E=8lx N0F38:C8=16la N0F38:C9=16la N0F38:CA=16la N0F38:CB=16la N0F38:CC=16la N0F38:CD=16la 60F3A:08=16lai 60F3A:09=16lai 60F3A:0C=16lai 60F3A:0D=16lai 60F3A:0E=16lai 60F3A:0F=16lai 60F3A:40=16lai 60F3A:41=16lai 60F3A:42=16lai 60F3A:44=16lai 60F3A:DF=16lai 60F3A:0A=4li 60F3A:0B=8li 60F3A:14=1sei 60F3A:15=2sei 60F3A:16=Wsei 60F3A:17=4sei 60F3A:20=1lei 60F3A:21=4li 60F3A:22=Wlei 60F3A:60=16lifc 60F3A:61=16lifc 60F3A:62=16lifc 60F3A:63=16lifc N0F3A:0F=8lix N0F3A:CC=16lai".split(separator: " ") {
+    let parts = item.split(separator: "=")
+    rows[String(parts[0])] = String(parts[1])
+  }
+  return rows
+}()
+
 /// Contingency decoder: integer and system instructions.
 struct Decoder {
   let mode: CodeMode
@@ -162,7 +172,7 @@ struct Decoder {
       pos += 1
       i.opcode = o2
       i.map = .map0F
-      row = t.two[Int(o2)]
+      row = t.two[Int(o2)]; if o2 == 0x38 || o2 == 0x3A { row = nil }
       switch o2 {
       case 0x00, 0x01, 0xBA, 0xC7, 0xAE, 0xB8, 0xBC, 0xBD, 0x1E:
         guard let m = peekModRM() else { return fail() }
@@ -232,6 +242,63 @@ struct Decoder {
       default: break
       }
     }
+    var host: String?
+    if row == nil || (opc == 0x0F && !f3 && !f2 && [0x77].contains(i.opcode)) {
+      // Host-executed.
+      let p = f3 ? "F3" : (f2 ? "F2" : (i.prefixes.contains(.operandSize) ? "6" : "N"))
+      if opc == 0x0F {
+        var key = "\(p)0F"
+        if i.opcode == 0x38 || i.opcode == 0x3A {
+          guard pos < n else { return fail() }
+          key += i.opcode == 0x38 ? "38" : "3A"
+          i.map = i.opcode == 0x38 ? .map0F38 : .map0F3A
+          i.opcode = byte(pos)
+          pos += 1
+        }
+        let hex = String(i.opcode, radix: 16, uppercase: true)
+        host = hostRows[key + ":" + (hex.count < 2 ? "0" + hex : hex)]
+        if i.map == .map0F38, i.opcode == 0xF0 || i.opcode == 0xF1 {
+          if f2 { row = Row(operation: .crc32, codes: ["Gv", i.opcode == 0xF0 ? "Eb" : "Ev"]) }
+          else if !f3 { row = Row(operation: .movbe, codes: i.opcode == 0xF0 ? ["Gv", "Ev"] : ["Ev", "Gv"]) }
+        }
+        if i.map == .map0F38, i.opcode == 0xF6 { row = f3 ? Row(operation: .adox, codes: ["Gv", "Ev"]) : (p == "6" ? Row(operation: .adcx, codes: ["Gv", "Ev"]) : nil) }
+        if i.map == .map0F38, i.opcode == 0x82, p == "6" { row = t.groups["x"]![22] }
+        if i.map == .map0F, i.opcode == 0xAE, let m = peekModRM(), m >> 6 != 3, p == "N" {
+          let g = Int(m >> 3 & 7)
+          let ops: [Operation] = [.fxsave, .fxrstor, .ldmxcsr, .stmxcsr, .xsave, .xrstor, .xsaveopt, .clflush]
+          row = Row(operation: ops[g], codes: ["M"])
+        }
+      } else if opc & 0xF8 == 0xD8 {
+        guard let m = peekModRM() else { return fail() }
+        let g = Int(m >> 3 & 7)
+        if m >> 6 == 3 {
+          host = "0xr"
+          if opc == 0xDF, m == 0xE0 { host = "0xrA" }
+          if (opc == 0xDB || opc == 0xDF), (5...6).contains(g) { host = "0xrf" }
+        } else {
+          let env = i.prefixes.contains(.operandSize) == (mode == .bits16) ? "28" : "14"
+          let sav = env == "28" ? "108" : "94"
+          let specs: [[String]] = [
+            Array(repeating: "4l", count: 8),
+            ["4l", "", "4s", "4s", env + "l", "2l", env + "s", "2s"],
+            Array(repeating: "4l", count: 8),
+            ["4l", "4s", "4s", "4s", "", "10l", "", "10s"],
+            Array(repeating: "8l", count: 8),
+            ["8l", "8s", "8s", "8s", sav + "l", "", sav + "s", "2s"],
+            Array(repeating: "2l", count: 8),
+            ["2l", "2s", "2s", "2s", "10l", "8l", "10s", "8s"],
+          ]
+          let sp = specs[Int(opc & 7)][g]
+          host = sp == "" ? nil : sp + "x"
+        }
+      } else if opc == 0x9B { host = "0zx" }
+      if row == nil, let host {
+        var r = Row(operation: .fwait, codes: [])
+        r.codes = host.contains("z") ? [] : [host.contains("i") ? "H," : "H"]
+        r.feature = .other
+        row = r
+      }
+    }
     guard let row, !(row.not64 && is64), !(row.only64 && !is64) else { i.length = UInt8(pos); return .invalid }
     i.operation = row.operation
     i.traits = row.traits
@@ -245,7 +312,7 @@ struct Decoder {
     let asz: UInt8 = i.prefixes.contains(.addressSize) ? (mode == .bits64 ? 4 : (mode == .bits32 ? 2 : 4)) : mode.rawValue
     i.addressSize = asz
     i.operandSize = osz
-    let needs = row.codes.contains { c in "EGMSRCDPVWQ".contains(c.first!) && c != "S0" && c != "S1" && c != "S2" && c != "S3" && c != "S4" && c != "S5" }
+    let needs = row.codes.contains { c in "EGMSRCDPVWQH".contains(c.first!) && c != "S0" && c != "S1" && c != "S2" && c != "S3" && c != "S4" && c != "S5" }
     var defaultSeg: UInt8 = 3
     if needs {
       guard pos < n else { return fail() }
@@ -313,6 +380,21 @@ struct Decoder {
       var o = Operand()
       let last = c.last!
       switch c {
+      case "H", "H,":
+        var sz = UInt16(host!.prefix { $0.isNumber }) ?? (w ? 8 : 4)
+        if host!.hasPrefix("0") { sz = 0 }
+        o = Operand(kind: .memory, byteCount: sz, access: host!.contains("s") ? .write : .read)
+        if host!.contains("r"), i.hasMemoryOperand { i.length = UInt8(pos); return .invalid }
+        if host!.contains("m"), !i.hasMemoryOperand { i.length = UInt8(pos); return .invalid }
+        if host!.contains("a") { i.traits.insert(.alignedOperand) }
+        if host!.contains("f") { i.traits.insert(.writesFlags) }
+        i.traits.insert(host!.contains("x") ? .x87 : .sse)
+        i.operands[1] = Operand(kind: .general, number: host!.contains("g") ? 1 : (host!.contains("e") && !i.hasMemoryOperand ? 2 : (host!.contains("A") ? 3 : 0)), byteCount: 8, access: .readWrite)
+        if host!.contains("c") { i.traits.insert(.readsFlags) }
+        if c == "H," { guard let v = imm(1, signed: false) else { return fail() }; i.immediate = v }
+        i.mandatoryPrefix = f3 ? 0xF3 : (f2 ? 0xF2 : (i.prefixes.contains(.operandSize) ? 0x66 : 0))
+        i.immediate2 = host!.contains("i") ? 1 : 0
+        i.operands[2].kind = .x87
       case "AL": o = gen(0, 1)
       case "rAX": o = gen(0, UInt16(osz))
       case "eAX": o = gen(0, zsz)
@@ -356,6 +438,7 @@ struct Decoder {
       }
       i.operands[k] = o
     }
+    if host != nil, row.codes.isEmpty { i.traits.insert(.x87); i.operands[2].kind = .x87 }
     guard pos <= 15 else { return .tooLong }
     i.length = UInt8(pos)
     if i.prefixes.contains(.lock), !(row.traits.contains(.lockable) && i.hasMemoryOperand) { return .invalid }

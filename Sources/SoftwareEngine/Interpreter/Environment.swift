@@ -21,6 +21,7 @@ import X86
   let splitLock: SplitLock
   var tlb = TLB()
   let blocks: BlockCache
+  let host = HostUnit()
   var modelRegisters: ModelRegisters
   /// Vectors of level-triggered interrupts that got their EOI; the machine is told of each.
   var endedInterrupts: [UInt8] = []

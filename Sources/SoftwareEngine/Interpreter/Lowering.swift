@@ -20,6 +20,10 @@ extension CPU {
       micro.handler = .undefined
       return micro
     }
+    if instruction.operands[2].kind == .x87, instruction.operation == .fwait {
+      lowerHost(instruction, &micro)
+      return micro
+    }
     if !lowerCommon(instruction, &micro) { micro.handler = .cold }
     return micro
   }
