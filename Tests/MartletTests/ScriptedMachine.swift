@@ -71,7 +71,7 @@ final class ScriptedEngine: Engine {
 }
 
 /// Port 0x10 powers off, 0x11 resets, 0x12 reports a panic; reads give the port's number.
-final class ScriptedBoard: MachineBoard {
+final class ScriptedBoard: MachineBoard, HypervisorCalls {
   let log = Monitor<[String]>([])
 
   private func note(_ text: String) { log.update { $0.append(text) } }
@@ -133,7 +133,8 @@ struct ScriptedMachine {
       guard let engine = rest.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) else {
         throw EngineFailure.unavailable(reason: "no script is left")
       }
-      return MachineParts(engine: engine, board: board, clock: try RealTimeClock())
+      return MachineParts(
+        engine: engine, board: board, hypervisor: board, clock: try RealTimeClock())
     }
   }
 

@@ -10,14 +10,6 @@ protocol MachineBoard: Sendable {
     _ address: GuestPhysicalAddress, _ width: AccessWidth, _ value: UInt64
   ) -> MachineRequest
 
-  /// `nil` for a general-protection fault.
-  func readMSR(_ index: UInt32, on processor: VirtualCPUIndex) -> UInt64?
-  /// `false` for a general-protection fault.
-  func writeMSR(_ index: UInt32, _ value: UInt64, on processor: VirtualCPUIndex) -> Bool
-  /// Returns what the guest finds in RAX.
-  func hypercall(number: UInt64, arguments: [UInt64], privilegeLevel: UInt8, is64Bit: Bool)
-    -> UInt64
-
   /// A local APIC finished with a level-triggered vector.
   func endOfInterrupt(_ vector: InterruptVector)
   /// The power button, pressed and released.
@@ -26,4 +18,26 @@ protocol MachineBoard: Sendable {
   /// Serial input starts to flow and stops.
   func connect() throws
   func disconnect()
+}
+
+/// What the guest can say to its hypervisor. From any virtual CPU's thread.
+protocol HypervisorCalls: Sendable {
+  /// `nil` for a general-protection fault.
+  func readMSR(_ index: UInt32, on processor: VirtualCPUIndex) -> UInt64?
+  /// `false` for a general-protection fault.
+  func writeMSR(_ index: UInt32, _ value: UInt64, on processor: VirtualCPUIndex) -> Bool
+  /// Returns what the guest finds in RAX.
+  func hypercall(number: UInt64, arguments: [UInt64], privilegeLevel: UInt8, is64Bit: Bool)
+    -> UInt64
+}
+
+/// A machine without a hypervisor to talk to.
+struct NoHypervisorCalls: HypervisorCalls {
+  func readMSR(_ index: UInt32, on processor: VirtualCPUIndex) -> UInt64? { nil }
+  func writeMSR(_ index: UInt32, _ value: UInt64, on processor: VirtualCPUIndex) -> Bool { false }
+
+  /// KVM_ENOSYS, which Linux takes for "no such call".
+  func hypercall(
+    number: UInt64, arguments: [UInt64], privilegeLevel: UInt8, is64Bit: Bool
+  ) -> UInt64 { UInt64(bitPattern: -1000) }
 }

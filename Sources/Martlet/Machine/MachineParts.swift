@@ -4,6 +4,7 @@ import EngineInterface
 struct MachineParts: Sendable {
   var engine: any Engine
   var board: any MachineBoard
+  var hypervisor: any HypervisorCalls
   var clock: RealTimeClock
 }
 

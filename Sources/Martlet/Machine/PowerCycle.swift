@@ -17,6 +17,7 @@ final class PowerCycle: Sendable {
 
   private let engine: any Engine
   private let board: any MachineBoard
+  private let hypervisor: any HypervisorCalls
   private let clock: RealTimeClock
   private let control = Monitor(Control())
   /// Set when threads must look at `control` before they run the guest again.
@@ -25,6 +26,7 @@ final class PowerCycle: Sendable {
   init(_ parts: MachineParts) {
     engine = parts.engine
     board = parts.board
+    hypervisor = parts.hypervisor
     clock = parts.clock
   }
 
@@ -137,17 +139,17 @@ final class PowerCycle: Sendable {
     case .mmioWrite(let address, let width, let value):
       fulfil(board.writeMemory(address, width, value))
     case .msrRead(let index):
-      guard let value = board.readMSR(index.rawValue, on: processor.index) else {
+      guard let value = hypervisor.readMSR(index.rawValue, on: processor.index) else {
         return .injectGeneralProtection
       }
       return .completeRead(value)
     case .msrWrite(let index, let value):
-      if !board.writeMSR(index.rawValue, value, on: processor.index) {
+      if !hypervisor.writeMSR(index.rawValue, value, on: processor.index) {
         return .injectGeneralProtection
       }
     case .hypercall(let call):
       return .completeRead(
-        board.hypercall(
+        hypervisor.hypercall(
           number: call.number, arguments: call.arguments, privilegeLevel: call.privilegeLevel,
           is64Bit: call.is64Bit))
     case .endOfInterrupt(let vector):
