@@ -5,3 +5,4 @@
 #include "syscalls.h"
 #include "terminal.h"
 #include "threads.h"
+#include "kvm.h"
