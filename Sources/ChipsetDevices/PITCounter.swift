@@ -224,6 +224,6 @@ struct PITCounter: Codable, Equatable, Sendable {
   }
 
   static func bcd(_ value: UInt16) -> UInt16 {
-    value % 10 | value / 10 % 10 << 4 | value / 100 % 10 << 8 | value / 1000 % 10 << 12
+    value % 10 | (value / 10 % 10) << 4 | (value / 100 % 10) << 8 | (value / 1000 % 10) << 12
   }
 }

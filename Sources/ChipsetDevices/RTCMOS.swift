@@ -180,7 +180,7 @@ public struct RTCMOS: PortIODevice, TimedDevice, SavableDevice {
   }
 
   private func encode(_ value: Int) -> UInt8 {
-    UInt8(truncatingIfNeeded: isBinary ? value : value / 10 << 4 | value % 10)
+    UInt8(truncatingIfNeeded: isBinary ? value : (value / 10) << 4 | value % 10)
   }
 
   private func decode(_ value: UInt8) -> Int {

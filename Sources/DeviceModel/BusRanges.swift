@@ -2,6 +2,11 @@
 public struct BusOverlapError: Error, Hashable, Sendable {
   public var requested: ClosedRange<UInt64>
   public var occupied: ClosedRange<UInt64>
+
+  public init(requested: ClosedRange<UInt64>, occupied: ClosedRange<UInt64>) {
+    self.requested = requested
+    self.occupied = occupied
+  }
 }
 
 /// How often guests misused a bus.
@@ -10,6 +15,11 @@ public struct BusStatistics: Hashable, Sendable {
   public var unclaimedCount: UInt64
   /// Accesses that a device refused.
   public var refusedCount: UInt64
+
+  public init(unclaimedCount: UInt64, refusedCount: UInt64) {
+    self.unclaimedCount = unclaimedCount
+    self.refusedCount = refusedCount
+  }
 }
 
 /// Address ranges without overlap, in ascending order.
