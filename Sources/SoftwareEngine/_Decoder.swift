@@ -312,7 +312,7 @@ struct Decoder {
     let asz: UInt8 = i.prefixes.contains(.addressSize) ? (mode == .bits64 ? 4 : (mode == .bits32 ? 2 : 4)) : mode.rawValue
     i.addressSize = asz
     i.operandSize = osz
-    let needs = row.codes.contains { c in "EGMSRCDPVWQH".contains(c.first!) && c != "S0" && c != "S1" && c != "S2" && c != "S3" && c != "S4" && c != "S5" }
+    let needs = row.codes.contains { c in "EGMSRCDPVWQH".contains(c.first!) && c != "DX" && c != "CL" && c != "S0" && c != "S1" && c != "S2" && c != "S3" && c != "S4" && c != "S5" }
     var defaultSeg: UInt8 = 3
     if needs {
       guard pos < n else { return fail() }
