@@ -2,6 +2,7 @@
 #pragma once
 
 #include "atomics.h"
+#include "cpuid.h"
 #include "syscalls.h"
 #include "terminal.h"
 #include "threads.h"

@@ -1,0 +1,32 @@
+private import CHost
+
+/// What CPUID answers on the host for one leaf and subleaf.
+public struct RawCPUIDLeaf: Hashable, Sendable {
+  public let leaf: UInt32
+  public let subleaf: UInt32
+  public let eax: UInt32
+  public let ebx: UInt32
+  public let ecx: UInt32
+  public let edx: UInt32
+}
+
+/// The processor that the program runs on.
+public enum HostCPU {
+  /// The leaves that CPU models draw on, those that the host has.
+  public static func readCPUID() -> [RawCPUIDLeaf] {
+    let wanted: [(UInt32, UInt32)] = [
+      (0, 0), (1, 0), (6, 0), (7, 0), (0xD, 0), (0xD, 1), (0x8000_0000, 0), (0x8000_0001, 0),
+      (0x8000_0002, 0), (0x8000_0003, 0), (0x8000_0004, 0), (0x8000_0005, 0), (0x8000_0006, 0),
+      (0x8000_0007, 0), (0x8000_0008, 0), (0x8000_0021, 0),
+    ]
+    let lastBasic = chost_cpuid(0, 0).eax
+    let lastExtended = chost_cpuid(0x8000_0000, 0).eax
+    return wanted.compactMap { leaf, subleaf in
+      guard leaf <= (leaf < 0x8000_0000 ? lastBasic : lastExtended) else { return nil }
+      let answer = chost_cpuid(leaf, subleaf)
+      return RawCPUIDLeaf(
+        leaf: leaf, subleaf: subleaf, eax: answer.eax, ebx: answer.ebx, ecx: answer.ecx,
+        edx: answer.edx)
+    }
+  }
+}
