@@ -75,7 +75,7 @@ struct Decoder {
         (0x6C, "ins b"), (0x6D, "ins z"), (0x6E, "outs b"), (0x6F, "outs z"),
         (0x84, "test Eb,Gb"), (0x85, "test Ev,Gv"), (0x86, "xchg/l Eb,Gb"), (0x87, "xchg/l Ev,Gv"),
         (0x88, "mov Eb,Gb"), (0x89, "mov Ev,Gv"), (0x8A, "mov Gb,Eb"), (0x8B, "mov Gv,Ev"), (0x8C, "movSegment Ev,Sw"), (0x8D, "lea Gv,M"), (0x8E, "movSegment Sw,Ew"), (0x8F, "pop/d Ev"),
-        (0x98, "cbw"), (0x99, "cwd"), (0x9A, "callFar/nc Ap"), (0x9B, "fwait"), (0x9C, "pushf/d"), (0x9D, "popf/d"), (0x9E, "sahf"), (0x9F, "lahf"),
+        (0x98, "cbw"), (0x99, "cwd"), (0x9A, "callFar/nc Ap"), (0x9C, "pushf/d"), (0x9D, "popf/d"), (0x9E, "sahf"), (0x9F, "lahf"),
         (0xA0, "mov AL,Ob"), (0xA1, "mov rAX,Ov"), (0xA2, "mov Ob,AL"), (0xA3, "mov Ov,rAX"), (0xA4, "movs b"), (0xA5, "movs v"), (0xA6, "cmps b"), (0xA7, "cmps v"),
         (0xA8, "test AL,Ib"), (0xA9, "test rAX,Iz"), (0xAA, "stos b"), (0xAB, "stos v"), (0xAC, "lods b"), (0xAD, "lods v"), (0xAE, "scas b"), (0xAF, "scas v"),
         (0xC2, "ret/fc Iw"), (0xC3, "ret/fc"), (0xC8, "enter/d Iw,Ib"), (0xC9, "leave/d"), (0xCA, "retFar/c Iw"), (0xCB, "retFar/c"), (0xCC, "int3/c"), (0xCD, "intImmediate/c Ib"), (0xCE, "into/nc"), (0xCF, "iret/c"),
