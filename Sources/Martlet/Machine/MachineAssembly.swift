@@ -8,6 +8,7 @@ import GuestMemory
 import HostSystem
 import Logging
 import MachineTypes
+import Paravirtualization
 import SoftwareEngine
 import X86
 
@@ -26,7 +27,10 @@ extension MachineParts {
     let link = EngineLink()
     let lines = serialLines(configuration)
     let chipset = try makeChipset(memory, configuration, lines, clock, link)
-    let model = try ProcessorModel.select(configuration)
+    let model = ProcessorModel.select(
+      configuration, memory: memory,
+      time: TimeSource(
+        clock: clock, tscFrequencyKilohertz: SoftwareExecutionEngine.tscFrequencyKilohertz))
     let engine = try makeEngine(
       configuration,
       EngineConfiguration(

@@ -48,7 +48,8 @@ final class LocalAPIC: Sendable {
   let clock: any MachineClock
   let bus: APICBus
   let state: Mutex<State>
-  private let wakeHandler = Mutex<(@Sendable () -> Void)?>(nil)
+  /// What is called when something may have become deliverable. Set once.
+  private let wakeHandler = AtomicLazyReference<WakeHandler>()
   private let timer = Mutex<(any MachineTimer)?>(nil)
   /// The guest's TSC less the clock, for deadlines.
   let tscOffset = Atomic<UInt64>(0)
@@ -65,10 +66,10 @@ final class LocalAPIC: Sendable {
 
   /// Sets what is called when something may have become deliverable.
   func setWake(_ handler: @escaping @Sendable () -> Void) {
-    wakeHandler.withLock { $0 = handler }
+    _ = wakeHandler.storeIfNil(WakeHandler(handler))
   }
 
-  func wake() { wakeHandler.withLock { $0 }?() }
+  func wake() { wakeHandler.load()?.call() }
 
   func withTimer() -> (any MachineTimer)? { timer.withLock { $0 } }
 
@@ -181,6 +182,13 @@ final class LocalAPIC: Sendable {
     let mode = source == .timer || source == .error ? 0 : UInt8(truncatingIfNeeded: entry >> 8) & 7
     accept(mode: mode, vector: UInt8(truncatingIfNeeded: entry), isLevel: false)
   }
+}
+
+/// A closure as an object: closures kept in a `Mutex` gain a thunk each time they are read.
+final class WakeHandler: Sendable {
+  let call: @Sendable () -> Void
+
+  init(_ call: @escaping @Sendable () -> Void) { self.call = call }
 }
 
 extension LocalAPIC.State {
