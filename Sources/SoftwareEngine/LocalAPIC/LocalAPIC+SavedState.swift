@@ -7,7 +7,9 @@ extension LocalAPIC {
     var page = [UInt8](repeating: 0, count: 1024)
     for offset in stride(from: UInt32(0x20), through: 0x3E0, by: 16) {
       let value = read(offset)
-      for byte in 0..<4 { page[Int(offset) + byte] = UInt8(truncatingIfNeeded: value >> (8 * byte)) }
+      for byte in 0..<4 {
+        page[Int(offset) + byte] = UInt8(truncatingIfNeeded: value >> (8 * byte))
+      }
     }
     return page
   }
