@@ -1,3 +1,4 @@
+public import DeviceModel
 public import GuestMemory
 public import MachineTypes
 public import X86
@@ -77,7 +78,7 @@ public struct KVMInterface: ParavirtualInterface {
     switch index.rawValue {
     case Self.wallClock, Self.wallClockLegacy:
       state.wallClock = value
-      writeWallClock(at: value)
+      if value != 0 { writeWallClock(at: value) }
     case Self.systemTime, Self.systemTimeLegacy:
       state.systemTime[processor] = value
       if value & 1 != 0 { writeSystemTime(at: value & ~1) }
@@ -86,45 +87,84 @@ public struct KVMInterface: ParavirtualInterface {
     return .completed(0)
   }
 
+  /// KVM_HC_VAPIC_POLL_IRQ: makes the hypervisor look for interrupts, which it does anyway.
+  private static let pollInterrupts: UInt64 = 1
+  /// `-KVM_EPERM`: user mode may not call.
+  private static let notPermitted = UInt64(bitPattern: -1)
+
   public mutating func hypercall(
     number: UInt64, arguments: [UInt64], privilegeLevel: UInt8
-  ) -> UInt64? { nil }
+  ) -> UInt64? {
+    guard privilegeLevel == 0 else { return Self.notPermitted }
+    return number == Self.pollInterrupts ? 0 : nil
+  }
+
+  // MARK: Saved state
+
+  public func save() -> [ParavirtualRegister] {
+    let wallClock = ParavirtualRegister(
+      processor: 0, index: Self.wallClock, value: state.wallClock)
+    let times = state.systemTime.sorted { $0.key.rawValue < $1.key.rawValue }
+    return [wallClock]
+      + times.map {
+        ParavirtualRegister(processor: $0.rawValue, index: Self.systemTime, value: $1)
+      }
+  }
+
+  public mutating func restore(_ registers: [ParavirtualRegister]) throws(RestoreError) {
+    var restored = State.powerOn
+    for register in registers {
+      switch register.index {
+      case Self.wallClock: restored.wallClock = register.value
+      case Self.systemTime:
+        restored.systemTime[VirtualCPUIndex(rawValue: register.processor)] = register.value
+      default:
+        throw RestoreError(
+          device: "KVM interface",
+          reason: "MSR \(MSRIndex(rawValue: register.index)) is none of its registers")
+      }
+    }
+    state = restored
+  }
 
   // MARK: The structures in guest memory
 
   /// `struct pvclock_wall_clock`: the time of day at system time 0. A guest that names memory it does not
   /// have gets nothing written, as from KVM.
   private func writeWallClock(at address: UInt64) {
-    write(at: address) { base throws(GuestMemoryError) in
+    write(at: address, byteCount: 12) { base throws(GuestMemoryError) in
       try memory.store(UInt32(truncatingIfNeeded: time.clock.wallClockAtStart), at: base + 4)
       try memory.store(UInt32(0), at: base + 8)
     }
   }
 
-  /// `struct pvclock_vcpu_time_info`. Written once: the TSC and the machine's clock never drift apart.
+  /// `struct pvclock_vcpu_time_info`. Written once: the TSC and the machine's clock never drift apart. All
+  /// CPUs get the same line, through the clock's start, so that their clocks agree to the nanosecond
+  /// however the scale is rounded.
   private func writeSystemTime(at address: UInt64) {
-    let now = time.clock.now
-    let clock = PVClockTime(
-      timeStamp: time.timeStamp(at: now), systemTime: now.nanoseconds,
-      scale: PVClockScale(frequency: UInt64(time.tscFrequencyKilohertz) * 1000), flags: 1)
-    write(at: address) { base throws(GuestMemoryError) in
-      try memory.store(clock.timeStamp, at: base + 8)
-      try memory.store(clock.systemTime, at: base + 16)
-      try memory.store(clock.scale.multiplier, at: base + 24)
-      try memory.store(UInt8(bitPattern: clock.scale.shift), at: base + 28)
-      try memory.store(clock.flags, at: base + 29)
+    let scale = PVClockScale(frequency: UInt64(time.tscFrequencyKilohertz) * 1000)
+    write(at: address, byteCount: 32) { base throws(GuestMemoryError) in
+      try memory.store(time.timeStamp(at: .start), at: base + 8)
+      try memory.store(VirtualInstant.start.nanoseconds, at: base + 16)
+      try memory.store(scale.multiplier, at: base + 24)
+      try memory.store(UInt8(bitPattern: scale.shift), at: base + 28)
+      try memory.store(Self.clocksAgree, at: base + 29)
     }
   }
 
+  /// PVCLOCK_TSC_STABLE_BIT.
+  private static let clocksAgree: UInt8 = 1 << 0
+
   /// Writes between an odd version and the next even one, so that a reader sees all or nothing.
   private func write(
-    at address: UInt64, _ body: (GuestPhysicalAddress) throws(GuestMemoryError) -> Void
+    at address: UInt64, byteCount: UInt64,
+    _ body: (GuestPhysicalAddress) throws(GuestMemoryError) -> Void
   ) {
     let base = GuestPhysicalAddress(address)
-    guard memory.contains(base, byteCount: 32),
+    guard memory.contains(base, byteCount: byteCount),
       let version = try? memory.load(UInt32.self, at: base)
     else { return }
-    let odd = version | 1
+    let odd = (version &+ 1) | 1
     do throws(GuestMemoryError) {
       try memory.store(odd, at: base)
       try body(base)

@@ -4,25 +4,21 @@ struct PVClockScale: Equatable {
   var multiplier: UInt32
   var shift: Int8
 
-  /// For a TSC of `frequency` Hz, more than 0.
+  /// For a TSC of `frequency` Hz, 1…2⁴².
   init(frequency: UInt64) {
-    var ticks = frequency
-    var nanoseconds: UInt64 = 1_000_000_000
+    // Nanoseconds per tick are 10⁹ ÷ frequency. The shift brings that to at least ½ and below 1, so that
+    // the fraction keeps all of its 32 bits.
+    let ticks = UInt128(frequency)
+    let nanoseconds = UInt128(1_000_000_000)
     var shift: Int8 = 0
-    while ticks > nanoseconds * 2 || ticks >> 32 != 0 {
-      ticks >>= 1
-      shift -= 1
-    }
-    while ticks <= nanoseconds || nanoseconds >> 32 != 0 {
-      if nanoseconds >> 32 != 0 || ticks & 0x8000_0000 != 0 {
-        nanoseconds >>= 1
-      } else {
-        ticks <<= 1
-      }
-      shift += 1
-    }
+    while shift >= 0, ticks << UInt128(shift) <= nanoseconds { shift += 1 }
+    while shift <= 0, nanoseconds << UInt128(1 - shift) < ticks { shift -= 1 }
+    let fraction =
+      shift < 0
+      ? (nanoseconds << UInt128(32 - shift)) / ticks
+      : (nanoseconds << 32) / (ticks << UInt128(shift))
     self.shift = shift
-    multiplier = UInt32(truncatingIfNeeded: (nanoseconds << 32) / ticks)
+    multiplier = UInt32(truncatingIfNeeded: fraction)
   }
 
   /// What the guest computes from a number of ticks.
@@ -31,13 +27,4 @@ struct PVClockScale: Equatable {
     let product = shifted.multipliedFullWidth(by: UInt64(multiplier))
     return product.high << 32 | product.low >> 32
   }
-}
-
-/// `struct pvclock_vcpu_time_info`, 32 bytes, less its version.
-struct PVClockTime: Equatable {
-  var timeStamp: UInt64
-  var systemTime: UInt64
-  var scale: PVClockScale
-  /// Bit 0: the TSCs of all CPUs agree.
-  var flags: UInt8
 }

@@ -1,3 +1,4 @@
+public import DeviceModel
 public import MachineTypes
 public import X86
 
@@ -9,6 +10,21 @@ public enum MSROutcome: Hashable, Sendable {
   case completed(UInt64)
   /// Inject #GP(0).
   case generalProtection
+}
+
+/// A register as a guest set it, in the form that snapshots keep.
+public struct ParavirtualRegister: Hashable, Codable, Sendable {
+  /// `VirtualCPUIndex.rawValue`.
+  public var processor: UInt32
+  /// `MSRIndex.rawValue`.
+  public var index: UInt32
+  public var value: UInt64
+
+  public init(processor: UInt32, index: UInt32, value: UInt64) {
+    self.processor = processor
+    self.index = index
+    self.value = value
+  }
 }
 
 /// What one hypervisor offers its guests: a KVM, Xen, VMware or Hyper-V guest finds its own.
@@ -31,4 +47,10 @@ public protocol ParavirtualInterface: Sendable {
   /// What RAX becomes; `nil` for a call it does not know.
   mutating func hypercall(number: UInt64, arguments: [UInt64], privilegeLevel: UInt8) -> UInt64?
   mutating func reset()
+
+  /// Everything that guests set, ascending by processor.
+  func save() -> [ParavirtualRegister]
+  /// Takes over what was saved; guest memory, which is restored on its own, is not written. On an error
+  /// the interface stays as it was.
+  mutating func restore(_ registers: [ParavirtualRegister]) throws(RestoreError)
 }

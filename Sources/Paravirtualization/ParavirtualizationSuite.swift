@@ -1,3 +1,4 @@
+public import DeviceModel
 public import MachineTypes
 public import X86
 
@@ -73,6 +74,36 @@ public struct ParavirtualizationSuite: Sendable {
 
   public mutating func reset() {
     for position in interfaces.indices { interfaces[position].reset() }
+  }
+
+  // MARK: Saved state
+
+  /// What one interface holds.
+  public struct SavedInterface: Hashable, Codable, Sendable {
+    public var signature: String
+    public var registers: [ParavirtualRegister]
+
+    public init(signature: String, registers: [ParavirtualRegister]) {
+      self.signature = signature
+      self.registers = registers
+    }
+  }
+
+  public func save() -> [SavedInterface] {
+    interfaces.map { SavedInterface(signature: $0.signature, registers: $0.save()) }
+  }
+
+  /// On an error the suite stays as it was.
+  public mutating func restore(_ saved: [SavedInterface]) throws(RestoreError) {
+    guard saved.map(\.signature) == interfaces.map(\.signature) else {
+      throw RestoreError(
+        device: "hypervisor interfaces", reason: "it was saved with other interfaces")
+    }
+    var restored = interfaces
+    for position in restored.indices {
+      try restored[position].restore(saved[position].registers)
+    }
+    interfaces = restored
   }
 
   /// A signature's 12 bytes as three little-endian words; what is missing is zero.
