@@ -57,3 +57,77 @@ extension KVMRequest<kvm_enable_cap> {
 extension KVMRequest<kvm_msi> {
   static let signalMSI = Self.write("KVM_SIGNAL_MSI", 0xA5)
 }
+
+// swift-format-ignore
+extension KVMRequest<UInt> {
+  static let nonMaskableInterrupt = Self.plain("KVM_NMI", 0x9A)
+  static let getTSCKilohertz = Self.plain("KVM_GET_TSC_KHZ", 0xA3)
+}
+
+// swift-format-ignore
+extension KVMRequest<kvm_regs> {
+  static let getRegisters = Self.read("KVM_GET_REGS", 0x81)
+  static let setRegisters = Self.write("KVM_SET_REGS", 0x82)
+}
+
+// swift-format-ignore
+extension KVMRequest<kvm_sregs> {
+  static let getSystemRegisters = Self.read("KVM_GET_SREGS", 0x83)
+  static let setSystemRegisters = Self.write("KVM_SET_SREGS", 0x84)
+}
+
+// swift-format-ignore
+extension KVMRequest<kvm_interrupt> {
+  static let interrupt = Self.write("KVM_INTERRUPT", 0x86)
+}
+
+// swift-format-ignore
+extension KVMRequest<kvm_lapic_state> {
+  static let getLocalAPIC = Self.read("KVM_GET_LAPIC", 0x8E)
+  static let setLocalAPIC = Self.write("KVM_SET_LAPIC", 0x8F)
+}
+
+// swift-format-ignore
+extension KVMRequest<kvm_mp_state> {
+  static let getActivity = Self.read("KVM_GET_MP_STATE", 0x98)
+  static let setActivity = Self.write("KVM_SET_MP_STATE", 0x99)
+}
+
+// swift-format-ignore
+extension KVMRequest<kvm_vcpu_events> {
+  static let getEvents = Self.read("KVM_GET_VCPU_EVENTS", 0x9F)
+  static let setEvents = Self.write("KVM_SET_VCPU_EVENTS", 0xA0)
+}
+
+// swift-format-ignore
+extension KVMRequest<kvm_debugregs> {
+  static let getDebugRegisters = Self.read("KVM_GET_DEBUGREGS", 0xA1)
+  static let setDebugRegisters = Self.write("KVM_SET_DEBUGREGS", 0xA2)
+}
+
+// swift-format-ignore
+extension KVMRequest<kvm_xsave> {
+  static let getExtendedState = Self.read("KVM_GET_XSAVE", 0xA4)
+  static let setExtendedState = Self.write("KVM_SET_XSAVE", 0xA5)
+}
+
+// swift-format-ignore
+extension KVMRequest<kvm_xcrs> {
+  static let getExtendedControl = Self.read("KVM_GET_XCRS", 0xA6)
+  static let setExtendedControl = Self.write("KVM_SET_XCRS", 0xA7)
+}
+
+/// Requests whose argument ends in an array: the code has the size of the head alone, 8 bytes.
+// swift-format-ignore
+extension KVMRequest<KVMList> {
+  static let getMSRIndexList = Self.exchange("KVM_GET_MSR_INDEX_LIST", 0x02, headSize: 4)
+  static let getSupportedCPUID = Self.exchange("KVM_GET_SUPPORTED_CPUID", 0x05)
+  static let setInterruptRouting = Self.write("KVM_SET_GSI_ROUTING", 0x6A)
+  static let getMSRs = Self.exchange("KVM_GET_MSRS", 0x88)
+  static let setMSRs = Self.write("KVM_SET_MSRS", 0x89)
+  static let setCPUID = Self.write("KVM_SET_CPUID2", 0x90)
+
+  private static func exchange(_ name: String, _ number: UInt, headSize: UInt) -> Self {
+    Self(name: name, code: 3 << 30 | headSize << 16 | 0xAE << 8 | number)
+  }
+}
