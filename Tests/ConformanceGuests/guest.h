@@ -1,14 +1,14 @@
-// What all guests share. A guest starts in real mode at 0000:8000 with SS:SP = 0000:7C00, reports
+// What all guests share, one guest a file. A guest starts in real mode at 0000:8000 with SS:SP = 0000:7C00, reports
 // 32-bit values by OUT to port 0xF4 and ends by OUT to port 0xF5.
 //
-// Memory: 0x500 variables, 0x7C00 real-mode stack, 0x8000 code, 0xD000 TSS, 0xE000 IDT,
+// Memory: 0x500 variables, 0x7C00 real-mode stack, 0x8000 code, 0xC000 TSS, 0xF000 IDT,
 // 0x10000…0x1FFFF page tables, 0x20000 kernel stack (top), 0x28000 user stack (top), 0x30000… free.
 
 // Where a fault sends the guest on, and where the tried instruction starts.
 #define RESUME 0x500
 #define TRIED 0x508
-#define TSS 0xD000
-#define IDT 0xE000
+#define TSS 0xC000
+#define IDT 0xF000
 #define KERNEL_STACK 0x20000
 #define USER_STACK 0x28000
 
@@ -72,6 +72,23 @@ guest_end_\name :
 
 // ---- 32-bit protected mode ----
 
+// Goes to CPL 3, where the next fault goes to `done`, at CPL 0. By RETF, since some KVMs cannot
+// emulate IRET.
+.macro USER_TRY done
+  movl $KERNEL_STACK, TSS+4
+  movl $AT(\done), RESUME
+  movl $AT(9992f), TRIED
+  pushl $USER_DATA | 3
+  pushl $USER_STACK
+  pushl $USER_CODE32 | 3
+  pushl $AT(9992f)
+  movl $USER_DATA | 3, %eax
+  movw %ax, %ds
+  movw %ax, %es
+  lretl
+9992:
+.endm
+
 .macro COMMON_GDT
   .balign 8
 gdt:
@@ -85,7 +102,7 @@ gdt:
   .quad 0x00CFF3000000FFFF // 38 user data
   .quad 0x00009B000000FFFF // 40 code16
   .quad 0x000093000000FFFF // 48 data16
-  .quad 0x000089000067 | (TSS << 16) // 50 TSS
+  .quad 0x0000890000000067 | (TSS << 16) // 50 TSS
   .quad 0
 gdt_free:
   .quad 0, 0, 0, 0, 0, 0, 0, 0 // 60…98
