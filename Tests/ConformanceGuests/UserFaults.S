@@ -33,12 +33,6 @@ GUEST user_faults
   outb %al, $0x80
 1:USER_TRY 1f
   inb $0x80, %al
-1:// INT n through a gate of DPL 0: #GP(n * 8 + 2). Through DPL 3 it is taken, at CPL 0.
-  USER_TRY 1f
-  int $0x0D
-1:movb $0xEE, IDT + 3 * 8 + 5
-  USER_TRY 1f
-  int3
 1:// Data of DPL 0: #GP(selector).
   USER_TRY 1f
   movl $DATA, %eax

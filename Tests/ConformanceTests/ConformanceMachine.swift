@@ -26,6 +26,10 @@ enum EngineChoice: String, CaseIterable, Sendable, CustomStringConvertible {
   /// Those that this host has; `reasonForAbsence` says why the others are left out.
   static let available = allCases.filter { $0.reasonForAbsence == nil }
 
+  /// Those that hold to the manuals in every corner. A KVM without hardware behind it emulates, and
+  /// is known to be wrong in some; tests of those corners say which.
+  static let exact = available.filter { $0 != .kvm || KVMHost.probe().isBackedByHardware }
+
   var reasonForAbsence: String? {
     guard self == .kvm else { return nil }
     let report = KVMHost.probe()
@@ -76,7 +80,7 @@ final class ConformanceMachine: Sendable {
   static let reportPort = PortAddress(0xF4)
   static let endPort = PortAddress(0xF5)
   static let codeAddress: UInt64 = 0x8000
-  static let timeLimit: TimeInterval = 20
+  static let timeLimit: TimeInterval = 10
 
   let memory: GuestRAM
   let engine: any Engine

@@ -31,7 +31,6 @@ struct ProtectedModeTests {
     let general = fault(13, privilege: 3)
     let expected: [[UInt32]] =
       Array(repeating: general, count: 14) + [
-        fault(13, 0x6A, privilege: 3), fault(3, at: 1, privilege: 3),
         // MOV EAX is 5 bytes, then the load
         fault(13, 0x18, at: 5, privilege: 3),
         // SMSW and STR are 4 bytes each, then HLT
