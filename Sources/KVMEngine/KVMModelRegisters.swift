@@ -43,6 +43,12 @@ enum KVMModelRegisters {
     return values
   }
 
+  /// Registers that describe the silicon: a KVM that refuses them knows its host better.
+  private static let describing: Set<MSRIndex> = [
+    MSRIndex(rawValue: 0xC001_1029), .platformID, .microcodeRevision, .mtrrCapabilities,
+    .machineCheckCapabilities,
+  ]
+
   /// - Throws: `invalidState` for one that KVM refuses, save a zero in one that it does not have.
   static func write(_ values: [MSRValue], to processor: KVMFile) throws(EngineFailure) {
     for register in values.sorted(by: { $0.index < $1.index }) {
@@ -50,7 +56,10 @@ enum KVMModelRegisters {
         1, 0, register.index.rawValue, 0, UInt32(truncatingIfNeeded: register.value),
         UInt32(truncatingIfNeeded: register.value >> 32),
       ]
-      guard try processor.call(.setMSRs, &words) == 1 || register.value == 0 else {
+      guard
+        try processor.call(.setMSRs, &words) == 1 || register.value == 0
+          || describing.contains(register.index)
+      else {
         throw .invalidState("MSR \(register.index) with the value \(register.value)")
       }
     }

@@ -150,11 +150,13 @@ extension KVMVirtualCPU {
     return state
   }
 
+  /// Local APIC and time stay in the kernel; the other engine's own MSRs mean nothing here.
   private func withoutKernelParts(_ state: VirtualCPUState) -> VirtualCPUState {
+    let kernelOwned: [MSRIndex] = [.apicBase, .timeStampCounter, .tscAdjust, .tscDeadline]
     var state = state
     state.localAPIC = []
     state.modelSpecificRegisters.removeAll {
-      [.apicBase, .timeStampCounter, .tscAdjust, .tscDeadline].contains($0.index)
+      kernelOwned.contains($0.index) || !environment.savedMSRs.contains($0.index)
     }
     return state
   }
