@@ -2,7 +2,8 @@ import EngineInterface
 import Testing
 
 struct SystemTests {
-  @Test(arguments: EngineChoice.available)
+  /// Not on a KVM without hardware: it has neither 32-bit paging nor PAE.
+  @Test(arguments: EngineChoice.exact)
   func `32-bit paging and PAE translate and fault`(on choice: EngineChoice) throws {
     func page(_ code: UInt32, _ address: UInt32, privilege: UInt32 = 0) -> [UInt32] {
       fault(14, code, privilege: privilege) + [address]
@@ -17,11 +18,12 @@ struct SystemTests {
     ]
     var outcome = try ConformanceMachine("paging_32", on: choice).run()
     // Where a fetch fault happened is the target, whose distance means nothing.
-    if outcome.reports.count > 18 { outcome.reports[18] &= 0xFFFF_0000 }
+    if outcome.reports.count > 16 { outcome.reports[16] &= 0xFFFF_0000 }
     #expect(outcome == Outcome(expected.flatMap { $0 }))
   }
 
-  @Test(arguments: EngineChoice.available)
+  /// Not on a KVM without hardware: it delivers no exception through a task gate.
+  @Test(arguments: EngineChoice.exact)
   func `tasks switch and nest`(on choice: EngineChoice) throws {
     let expected: [[UInt32]] = [
       // in the other task: TR, back link, NT, ESP, the first TSS still busy
@@ -35,7 +37,8 @@ struct SystemTests {
     try ConformanceTests.expect("tasks", on: choice, expected.flatMap { $0 })
   }
 
-  @Test(arguments: EngineChoice.available)
+  /// Not on a KVM without hardware: it has no virtual-8086 mode.
+  @Test(arguments: EngineChoice.exact)
   func `virtual-8086 mode faults to the monitor`(on choice: EngineChoice) throws {
     try ConformanceTests.expect(
       "virtual_8086", on: choice,
@@ -46,11 +49,16 @@ struct SystemTests {
   }
 
   @Test(arguments: EngineChoice.available)
-  func `the local APIC ticks, and orders interrupts`(on choice: EngineChoice) throws {
+  func `the local APIC ticks once and again`(on choice: EngineChoice) throws {
+    try ConformanceTests.expect("local_apic", on: choice, [0x14, 1, 0])
+  }
+
+  /// Not on a KVM without hardware: interrupts come some instructions late.
+  @Test(arguments: EngineChoice.exact)
+  func `the local APIC orders interrupts`(on choice: EngineChoice) throws {
     try ConformanceTests.expect(
-      "local_apic", on: choice,
+      "apic_priorities", on: choice,
       [
-        0x14, 1, 0,
         // IRR, then in the handler ISR, PPR, one instruction after STI
         1, 1, 0x60, 1,
         // held back by TPR, then delivered
