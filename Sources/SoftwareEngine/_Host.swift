@@ -40,7 +40,18 @@ extension CPU {
   func lowerHost(_ i: Instruction, _ micro: inout MicroInstruction) {
     let h = env.host
     micro.handler = .hostExecuted
-    let kind = i.operands[1].number
+    var kind = 0
+    var memory = Operand()
+    var hasImmediate = false
+    for k in 0..<4 {
+      switch i.operands[k].kind {
+      case .memory: memory = i.operands[k]
+      case .general: kind = i.map == .primary ? 3 : 2
+      case .immediate: hasImmediate = true
+      default: break
+      }
+    }
+    if kind == 2, i.map == .map0F, [0x2C, 0x2D, 0x50, 0xC5, 0xD7].contains(i.opcode) { kind = 1 }
     var bytes: [UInt8] = []
     var gpr: UInt8 = 255
     if i.mandatoryPrefix != 0 { bytes.append(i.mandatoryPrefix) }
@@ -63,7 +74,7 @@ extension CPU {
     }
     bytes.append(i.opcode)
     if i.hasModRM { bytes.append((i.hasMemoryOperand ? 0 : 0xC0) | (reg & 7) << 3 | (rm & 7)) }
-    if i.immediate2 == 1 { bytes.append(UInt8(truncatingIfNeeded: i.immediate)) }
+    if hasImmediate { bytes.append(UInt8(truncatingIfNeeded: i.immediate)) }
     var key = bytes
     key.append(gpr)
     if let known = h.known[key] { micro.immediate = UInt64(known); return }
@@ -83,11 +94,11 @@ extension CPU {
       0x48, 0x0F, 0xAE, 0x03, 0xDB, 0xE3, 0x0F, 0xAE, 0x14, 0x24, 0x48, 0x83, 0xC4, 0x10, 0x5B, 0xC3
     )
     unsafe h.ops[h.opCount] = unsafe HostOp(
-      stub: UnsafeRawPointer(h.code + start),
-      size: i.operands[0].kind == .memory && i.hasMemoryOperand ? i.operands[0].byteCount : 0,
-      writes: i.operands[0].access == .write, aligned: i.traits.contains(.alignedOperand), gpr: gpr,
-      flags: i.traits.contains(.writesFlags), isX87: i.traits.contains(.x87),
-      rcx: i.traits.contains(.readsFlags))
+      stub: UnsafeRawPointer(h.code + start), size: memory.byteCount,
+      writes: memory.access.writes, aligned: i.traits.contains(.alignedOperand), gpr: gpr,
+      flags: i.traits.contains(.writesFlags),
+      isX87: i.traits.contains(.x87) || i.traits.contains(.mmx),
+      rcx: i.map == .map0F3A && (0x60...0x63).contains(i.opcode))
     micro.immediate = UInt64(h.opCount)
     h.known[key] = h.opCount
     h.opCount += 1

@@ -26,10 +26,6 @@ struct ProcessorModel: Sendable {
       }
     var cpuid = model.table(
       host: HostCPUID(entries: leaves), cpuCount: configuration.cpuCount)
-    if var seven = cpuid.entry(leaf: 7) {
-      seven.ebx &= ~0x0100_0108
-      cpuid.set(seven)
-    }
     let suite: ParavirtualizationSuite =
       switch configuration.hypervisorInterface {
       case .kvm: ParavirtualizationSuite([KVMInterface(memory: memory, time: time)])

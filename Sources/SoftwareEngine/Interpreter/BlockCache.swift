@@ -170,9 +170,8 @@ extension CPU {
       let offset = UInt64(position - start)
       guard rip &+ offset <= limit else { break }
       let room = min(4096 - position, limit == .max ? 4096 : Int(limit - (rip &+ offset) + 1))
-      let span = unsafe RawSpan(
-        _unsafeStart: UnsafeRawPointer(state.codeHost.unsafelyUnwrapped) + position,
-        byteCount: min(room, 15))
+      let span = unsafe Span(
+        _unsafeStart: state.codeHost.unsafelyUnwrapped + position, count: min(room, 15))
       switch decoder.decode(span, into: &instruction) {
       case .decoded: break
       case .invalid:
@@ -219,8 +218,8 @@ extension CPU {
       } else {
         if secondPage == nil {
           var instruction = Instruction.empty
-          let outcome = unsafe Decoder(mode: state.mode.codeMode).decode(
-            bytes.span.bytes.extracting(0..<available), into: &instruction)
+          let outcome = Decoder(mode: state.mode.codeMode).decode(
+            bytes.span.extracting(0..<available), into: &instruction)
           if outcome != .needsMoreBytes { break }
           let next = (state.linearBase[1] &+ rip &+ UInt64(available)) & state.linearMask
           guard let address = translate(next, .execute, right, segment: 1) else { return nil }
@@ -233,8 +232,8 @@ extension CPU {
       available += 1
     }
     var instruction = Instruction.empty
-    let outcome = unsafe Decoder(mode: state.mode.codeMode).decode(
-      bytes.span.bytes.extracting(0..<available), into: &instruction)
+    let outcome = Decoder(mode: state.mode.codeMode).decode(
+      bytes.span.extracting(0..<available), into: &instruction)
     switch outcome {
     case .decoded: break
     case .invalid:

@@ -20,12 +20,21 @@ extension CPU {
       micro.handler = .undefined
       return micro
     }
-    if instruction.operands[2].kind == .x87, instruction.operation == .fwait {
+    if isHostExecuted(instruction) {
       lowerHost(instruction, &micro)
       return micro
     }
     if !lowerCommon(instruction, &micro) { micro.handler = .cold }
     return micro
+  }
+
+  /// x87, MMX and SSE, save what only moves their state.
+  private func isHostExecuted(_ instruction: Instruction) -> Bool {
+    guard !instruction.traits.isDisjoint(with: [.x87, .mmx, .sse, .avx]) else { return false }
+    switch instruction.operation {
+    case .fxsave, .fxrstor, .ldmxcsr, .stmxcsr, .vldmxcsr, .vstmxcsr: return false
+    default: return true
+    }
   }
 
   /// Completes an instruction once its place in the block is known: relative addresses count from the

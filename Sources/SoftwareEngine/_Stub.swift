@@ -1,5 +1,0 @@
-import EngineInterface
-import GuestMemory
-import MachineTypes
-import X86
-import X86Decoder
