@@ -35,7 +35,9 @@ struct ByteSource {
     case 8: bytes.append(0xD8 | byte() & 7)
     case 9: bytes += [0xC5, byte() | (below(2) == 0 ? 0x78 : 0)]
     case 10:
-      bytes += [0xC4, 0xE0 & (byte() | 0xC0) | UInt8(1 + below(3)), byte() | (below(2) == 0 ? 0x78 : 0)]
+      bytes += [
+        0xC4, 0xE0 & (byte() | 0xC0) | UInt8(1 + below(3)), byte() | (below(2) == 0 ? 0x78 : 0),
+      ]
     default: bytes += [0x62, 0xF0 | UInt8(1 + below(3)), byte() | 4, byte()]
     }
     while bytes.count < 20 { bytes.append(byte()) }

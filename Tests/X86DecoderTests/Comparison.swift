@@ -15,7 +15,8 @@ struct Comparison {
     ours = .empty
     outcome = decoder.decode(bytes.span, into: &ours)
     theirs = bytes.withUnsafeBufferPointer {
-      czydis_decode(mode == .bits64 ? 64 : (mode == .bits32 ? 32 : 16), $0.baseAddress, UInt($0.count))
+      czydis_decode(
+        mode == .bits64 ? 64 : (mode == .bits32 ? 32 : 16), $0.baseAddress, UInt($0.count))
     }
   }
 
@@ -53,9 +54,10 @@ struct Comparison {
     guard memory.byteCount == 0 || Int32(memory.byteCount) == theirs.memoryBytes else {
       return "memory width"
     }
-    guard memory.byteCount == 0
-      || (memory.access.reads == (theirs.reads != 0)
-        && memory.access.writes == (theirs.writes != 0))
+    guard
+      memory.byteCount == 0
+        || (memory.access.reads == (theirs.reads != 0)
+          && memory.access.writes == (theirs.writes != 0))
     else { return "memory access" }
     return nil
   }

@@ -28,16 +28,27 @@ enum Mnemonics {
     case .callFar: ["call"]
     case .retFar: ["ret"]
     case .intImmediate: ["int"]
-    case .cbw: [["cbw"], ["cwde"], ["cdqe"]][ours.operandSize == 2 ? 0 : (ours.operandSize == 4 ? 1 : 2)]
-    case .cwd: [["cwd"], ["cdq"], ["cqo"]][ours.operandSize == 2 ? 0 : (ours.operandSize == 4 ? 1 : 2)]
+    case .cbw:
+      [["cbw"], ["cwde"], ["cdqe"]][ours.operandSize == 2 ? 0 : (ours.operandSize == 4 ? 1 : 2)]
+    case .cwd:
+      [["cwd"], ["cdq"], ["cqo"]][ours.operandSize == 2 ? 0 : (ours.operandSize == 4 ? 1 : 2)]
     case .pusha, .popa, .pushf, .popf, .iret: [name + (ours.operandSize == 2 ? "" : size)]
-    case .jcxz: [["jcxz"], ["jecxz"], ["jrcxz"]][ours.addressSize == 2 ? 0 : (ours.addressSize == 4 ? 1 : 2)]
-    case .prefetch: ["prefetch", "prefetchwt1", "prefetcht0", "prefetcht1", "prefetcht2", "prefetchnta", "prefetchw", "nop"]
+    case .jcxz:
+      [["jcxz"], ["jecxz"], ["jrcxz"]][ours.addressSize == 2 ? 0 : (ours.addressSize == 4 ? 1 : 2)]
+    case .prefetch:
+      [
+        "prefetch", "prefetchwt1", "prefetcht0", "prefetcht1", "prefetcht2", "prefetchnta",
+        "prefetchw", "nop",
+      ]
     case .prefetchw: ["prefetchwt1"]
     case .ud: ["ud0", "ud1", "ud2"]
     case .endbr: ["endbr32", "endbr64"]
     // Hints of features that are not offered are NOPs.
-    case .nop: ["bndmk", "bndcl", "bndcu", "bndcn", "bndmov", "bndldx", "bndstx", "cldemote", "rdsspd", "rdsspq", "nop"]
+    case .nop:
+      [
+        "bndmk", "bndcl", "bndcu", "bndcn", "bndmov", "bndldx", "bndstx", "cldemote", "rdsspd",
+        "rdsspq", "nop",
+      ]
     case .fneni: ["feni8087_nop"]
     case .fndisi: ["fdisi8087_nop"]
     case .fnsetpm: ["fsetpm287_nop"]

@@ -58,8 +58,10 @@ enum Tolerances {
       prefixes: ["wrss", "wruss", "incssp"]),
     Family(
       reason: "Key Locker is not offered", names: ["loadiwkey"],
-      prefixes: ["aesenc128", "aesenc256", "aesdec128", "aesdec256", "aesencwide", "aesdecwide",
-        "encodekey"]),
+      prefixes: [
+        "aesenc128", "aesenc256", "aesdec128", "aesdec256", "aesencwide", "aesdecwide",
+        "encodekey",
+      ]),
     Family(
       reason: "user interrupts are not offered",
       names: ["stui", "clui", "uiret", "testui", "senduipi"]),
@@ -68,28 +70,36 @@ enum Tolerances {
       names: ["movdiri", "movdir64b", "enqcmd", "enqcmds"]),
     Family(
       reason: "other system extensions that are not offered",
-      names: ["ptwrite", "pconfig", "hreset", "tpause", "umonitor", "umwait", "rdpkru", "wrpkru",
+      names: [
+        "ptwrite", "pconfig", "hreset", "tpause", "umonitor", "umwait", "rdpkru", "wrpkru",
         "rdpru", "mcommit", "vmfunc", "pvalidate", "psmash", "rmpadjust", "rmpupdate", "tdcall",
-        "seamcall", "seamret", "seamops", "xsusldtrk", "xresldtrk", "invlpgb", "tlbsync", "vmgexit"]),
+        "seamcall", "seamret", "seamops", "xsusldtrk", "xresldtrk", "invlpgb", "tlbsync", "vmgexit",
+      ]),
     Family(
       reason: "VIA PadLock is not offered",
       names: ["montmul"], prefixes: ["xsha", "xcrypt", "xstore"]),
     Family(reason: "AMX is not offered", prefixes: ["tile", "ldtilecfg", "sttilecfg", "tdp"]),
     Family(
       reason: "AVX-512 mask instructions are not offered",
-      prefixes: ["kmov", "kand", "kor", "kxor", "kxnor", "knot", "kadd", "kshift", "kunpck", "ktest"]),
+      prefixes: [
+        "kmov", "kand", "kor", "kxor", "kxnor", "knot", "kadd", "kshift", "kunpck", "ktest",
+      ]),
     Family(
       reason: "Knights Corner's instructions under VEX", names: ["delay", "spflt", "tzcnti"],
       prefixes: ["jkz", "jknz", "kconcat", "kmerge", "kextract", "clevict", "vprefetch"]),
     Family(
       reason: "FMA4 and XOP are not offered",
-      names: ["vfmaddps", "vfmaddpd", "vfmaddss", "vfmaddsd", "vfmsubps", "vfmsubpd", "vfmsubss",
+      names: [
+        "vfmaddps", "vfmaddpd", "vfmaddss", "vfmaddsd", "vfmsubps", "vfmsubpd", "vfmsubss",
         "vfmsubsd", "vfnmaddps", "vfnmaddpd", "vfnmaddss", "vfnmaddsd", "vfnmsubps", "vfnmsubpd",
         "vfnmsubss", "vfnmsubsd", "vfmaddsubps", "vfmaddsubpd", "vfmsubaddps", "vfmsubaddpd",
         "llwpcb", "slwpcb", "lwpins", "lwpval", "blcfill", "blcs", "blsfill", "blcic", "blsic",
-        "t1mskc", "tzmsk", "blcmsk", "blci", "bextr"],
-      prefixes: ["vpermil2", "vpcom", "vprot", "vpsha", "vpshl", "vpmacs", "vpmadcs", "vphadd",
-        "vphsub", "vfrcz", "vpcmov", "vpperm"]),
+        "t1mskc", "tzmsk", "blcmsk", "blci", "bextr",
+      ],
+      prefixes: [
+        "vpermil2", "vpcom", "vprot", "vpsha", "vpshl", "vpmacs", "vpmadcs", "vphadd",
+        "vphsub", "vfrcz", "vpcmov", "vpperm",
+      ]),
   ]
 }
 

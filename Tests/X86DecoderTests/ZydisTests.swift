@@ -14,7 +14,9 @@ struct ZydisTests {
     var source = ByteSource(seed: 0x5EED + UInt64(mode.rawValue))
     var tally = Tally("random, \(mode)")
     let decoder = Decoder(mode: mode)
-    for _ in 0..<Self.caseCount { tally.note(Comparison(source.random(), mode: mode, decoder: decoder)) }
+    for _ in 0..<Self.caseCount {
+      tally.note(Comparison(source.random(), mode: mode, decoder: decoder))
+    }
     #expect(tally.finish() == 0)
   }
 
@@ -23,7 +25,9 @@ struct ZydisTests {
     var source = ByteSource(seed: 0xB1A5 + UInt64(mode.rawValue))
     var tally = Tally("biased, \(mode)")
     let decoder = Decoder(mode: mode)
-    for _ in 0..<Self.caseCount { tally.note(Comparison(source.biased(), mode: mode, decoder: decoder)) }
+    for _ in 0..<Self.caseCount {
+      tally.note(Comparison(source.biased(), mode: mode, decoder: decoder))
+    }
     #expect(tally.finish() == 0)
   }
 
@@ -37,7 +41,8 @@ struct ZydisTests {
     let decoder = Decoder(mode: mode)
     var position = 0
     while position + 15 <= text.count, tally.count < Self.caseCount * 5 {
-      let comparison = Comparison(Array(text[position..<position + 15]), mode: mode, decoder: decoder)
+      let comparison = Comparison(
+        Array(text[position..<position + 15]), mode: mode, decoder: decoder)
       tally.note(comparison)
       position += comparison.isTheirsValid ? Int(comparison.theirs.length) : 1
     }
