@@ -57,8 +57,8 @@ public struct Decoder: Sendable {
         opcode = instruction.opcode
         tableIndex = Int(instruction.map.rawValue) + 3
       }
-    } else if opcode == 0x90, progress.rex & 1 != 0 {
-      // NOP is XCHG with rAX alone; with R8 it exchanges.
+    } else if opcode == 0x90, progress.rex & 1 != 0, progress.prefixClass != 2 {
+      // NOP is XCHG with rAX alone; with R8 it exchanges. F3 makes it PAUSE all the same.
       tableIndex = 0
       instruction.opcode = 0x90
       return decode(0x91, tableIndex, bytes, &progress, &instruction)

@@ -11,7 +11,7 @@ extension DecodingProgress {
     if row.mandatoryPrefix == 0xF3 { instruction.prefixes.remove(.repeatEqual) }
     if row.mandatoryPrefix == 0xF2 { instruction.prefixes.remove(.repeatNotEqual) }
     if isVEX {
-      guard row.options.contains(.usesVVVV) || instruction.vvvv == 0 else { return .invalid }
+      guard row.options.contains(.usesVVVV) || !hasVVVV else { return .invalid }
     } else if row.traits.contains(.sse) {
       instruction.vectorLength = 16
     }

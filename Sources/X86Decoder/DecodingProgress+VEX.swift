@@ -22,6 +22,7 @@ extension DecodingProgress {
     instruction.encoding = .vex
     instruction.vectorLength = isLong ? 32 : 16
     instruction.vvvv = ~last >> 3 & (is64Bit ? 15 : 7)
+    hasVVVV = last & 0x78 != 0x78
     guard let opcode = next(bytes) else { return shortage }
     instruction.opcode = opcode
     // #UD after LOCK, 66, F2, F3 and REX.

@@ -11,6 +11,8 @@ struct DecodingProgress {
   /// VEX.L
   var isLong = false
   var isVEX = false
+  /// Whether VEX.vvvv, as encoded, is anything but 1111.
+  var hasVVVV = false
   /// None, 66, F3, F2.
   var prefixClass = 0
   /// What the address size and the segment override are.

@@ -32,7 +32,8 @@ struct OpcodeSection {
     [
       arithmetic, moves, strings, branches, twoByte, bitOperations, privileged, systemGroup,
       virtualization, cacheControl, randomNumbers, x87,
-      mmx, ssse3MMX, sseMoves, sseArithmetic, sseConversions, sseIntegers, ssse3, sse4, sse4a, cryptography,
+      mmx, ssse3MMX, sseMoves, sseArithmetic, sseConversions, sseIntegers, ssse3, sse4, sse4a,
+      cryptography,
       avxMoves, avxArithmetic, avxConversions, avxIntegers, avxPermutations, avxGathers,
       fusedMultiplyAdd, bitManipulation,
     ]

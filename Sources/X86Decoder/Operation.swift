@@ -32,11 +32,11 @@ public enum Operation: UInt16, Sendable, CaseIterable {
   case invlpg, invpcid, swapgs, rdfsbase, rdgsbase, wrfsbase, wrgsbase, rsm, monitor, mwait
   case monitorx, mwaitx, serialize
   case vmcall, vmmcall, vmrun, vmload, vmsave, stgi, clgi, skinit, invlpga
-  case vmxon, vmxoff, vmptrld, vmptrst, vmclear, vmread, vmwrite, vmlaunch, vmresume, invept,
-    invvpid
+  case vmxon, vmxoff, vmptrld, vmptrst, vmclear, vmread, vmwrite, vmlaunch, vmresume, invept
+  case invvpid
   // Extended state.
-  case fxsave, fxrstor, xsave, xsaveopt, xsavec, xsaves, xrstor, xrstors, ldmxcsr, stmxcsr,
-    vldmxcsr, vstmxcsr
+  case fxsave, fxrstor, xsave, xsaveopt, xsavec, xsaves, xrstor, xrstors, ldmxcsr, stmxcsr
+  case vldmxcsr, vstmxcsr
   case emms, fwait
   // x87.
   case f2xm1, fabs, fadd, faddp, fbld, fbstp, fchs, fcmovb, fcmovbe, fcmove, fcmovnb, fcmovnbe

@@ -29,7 +29,7 @@ extension OpcodeSection {
       0F35   .  .  sysexit    .      . cf @sysenter
       0FA2   .  .  cpuid      .
       0FAA   .  .  rsm        .      . cf
-      0F3882 66 .  invpcid    Gy,Mdq r f64 priv @invpcid
+      0F3882 66 .  invpcid    Gn,Mdq r f64 priv @invpcid
       """)
 
   /// Group 7 (0F 01).
@@ -73,14 +73,14 @@ extension OpcodeSection {
   static let virtualization = OpcodeSection(
     .vmx,
     rows: """
-      0F78   NP .   vmread  Ey,Gy  w f64 wf
-      0F79   NP .   vmwrite Gy,Ey  r f64 wf
+      0F78   NP .   vmread  En,Gn  w wf
+      0F79   NP .   vmwrite Gn,En  r wf
       0FC7   NP /6m vmptrld Mq     r wf
       0FC7   66 /6m vmclear Mq     r wf
       0FC7   F3 /6m vmxon   Mq     r wf
       0FC7   NP /7m vmptrst Mq     w wf
-      0F3880 66 .   invept  Gy,Mdq r f64 wf
-      0F3881 66 .   invvpid Gy,Mdq r f64 wf
+      0F3880 66 .   invept  Gn,Mdq r wf
+      0F3881 66 .   invvpid Gn,Mdq r wf
       """)
 
   /// Group 15 (0F AE) and the extended-state half of group 9 (0F C7).

@@ -7,8 +7,11 @@ extension OpcodeSection {
       0F0D   .   m   prefetch    Mb    r @prefetchw
       0F0D   .   /1m prefetchw   Mb    r @prefetchw
       0F0D   .   r   nop         Ev    r @prefetchw
-      0F18   .   m   prefetch    Mb    r
-      0F18   .   r   nop         Ev    r
+      0F18   .   /0m prefetch    Mb    r
+      0F18   .   /1m prefetch    Mb    r
+      0F18   .   /2m prefetch    Mb    r
+      0F18   .   /3m prefetch    Mb    r
+      0F18   .   .   nop         Ev    r
       0F19   .   .   nop         Ev    r
       0F1A   .   .   nop         Ev    r
       0F1B   .   .   nop         Ev    r
@@ -30,12 +33,12 @@ extension OpcodeSection {
       0FB5   .   .   lgs         Gv,Mp w
       0FB6   .   .   movzx       Gv,Eb w
       0FB7   .   .   movzx       Gv,Ew w
-      0FB9   .   .   ud          Gv,Ev r cf
+      0FB9   .   .   ud          Gd,Ed r cf
       0FBE   .   .   movsx       Gv,Eb w
       0FBF   .   .   movsx       Gv,Ew w
       0FC3   NP  .   mov         My,Gy w @sse2
       0FC8+r .   .   bswap       Zv    x
-      0FFF   .   .   ud          Gv,Ev r cf
+      0FFF   .   .   ud          Gd,Ed r cf
       0F38F0 NFx .   movbe       Gv,Mv w @movbe
       0F38F1 NFx .   movbe       Mv,Gv w @movbe
       """)

@@ -25,6 +25,7 @@ extension OpcodeSection {
       D9 . /2m fst      Md,ST0  w
       D9 . =D0 fnop     .       .  ctl
       D9 . /3m fstp     Md,ST0  w
+      D9 . /3r fstp     STi,ST0 w
       D9 . /4m fldenv   Menv    r  ctl
       D9 . =E0 fchs     ST0     x
       D9 . =E1 fabs     ST0     x
