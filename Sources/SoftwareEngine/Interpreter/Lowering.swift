@@ -20,7 +20,7 @@ extension CPU {
       micro.handler = .undefined
       return micro
     }
-    if instruction.operands[2].kind == .x87, instruction.operation == .fwait {
+    if HostInstruction.handles(instruction) {
       lowerHost(instruction, &micro)
       return micro
     }
