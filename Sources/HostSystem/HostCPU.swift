@@ -30,3 +30,11 @@ public enum HostCPU {
     }
   }
 }
+
+extension HostCPU {
+  /// AVX, with the host's operating system keeping its registers.
+  public static let hasAVX: Bool = {
+    let ecx = chost_cpuid(1, 0).ecx
+    return ecx >> 27 & 1 != 0 && ecx >> 28 & 1 != 0
+  }()
+}

@@ -192,17 +192,6 @@ public struct InstructionTraits: OptionSet, Hashable, Sendable {
 /// CPUID features that instructions belong to.
 public enum InstructionFeature: UInt8, Sendable, CaseIterable {
   case base, cmov, cmpxchg8b, cmpxchg16b, fpu, mmx, sse, sse2, sse3, ssse3, sse41, sse42, sse4a
-<<<<<<< HEAD
-  case popcnt, lzcnt, bmi1, bmi2, movbe, adx, aes, pclmulqdq, sha, avx, avx2, fma, f16c, fma4, xop,
-    tbm
-  case vaes, vpclmulqdq, gfni, avx512, avxVNNI
-  case xsave, xsaveopt, xsavec, xsaves, fsgsbase, rdrand, rdseed, rdtscp, rdpid, clflush,
-    clflushopt, clwb
-  case prefetchw, threeDNow, longMode, syscall, sysenter, invpcid, monitor, smap, svm, vmx, pku,
-    cet, rtm, waitpkg
-  case movdiri, movdir64b, clzero, monitorx, wbnoinvd, mcommit, serialize, enqcmd, ptwrite, rdpru,
-    fxsr, lahf64, keyLocker, tsc, uintr, hreset, other
-=======
   case popcnt, lzcnt, bmi1, bmi2, movbe, adx, aes, pclmulqdq, sha, avx, avx2, fma, f16c, fma4, xop
   case tbm
   case vaes, vpclmulqdq, gfni, avx512, avxVNNI
@@ -212,5 +201,4 @@ public enum InstructionFeature: UInt8, Sendable, CaseIterable {
   case cet, rtm, waitpkg
   case movdiri, movdir64b, clzero, monitorx, wbnoinvd, mcommit, serialize, enqcmd, ptwrite, rdpru
   case fxsr, lahf64, keyLocker, tsc, uintr, hreset, other
->>>>>>> decoder2
 }

@@ -3,6 +3,7 @@
 
 #include "atomics.h"
 #include "cpuid.h"
+#include "stubs.h"
 #include "syscalls.h"
 #include "terminal.h"
 #include "threads.h"

@@ -20,21 +20,12 @@ extension CPU {
       micro.handler = .undefined
       return micro
     }
-    if isHostExecuted(instruction) {
+    if HostInstruction.handles(instruction) {
       lowerHost(instruction, &micro)
       return micro
     }
     if !lowerCommon(instruction, &micro) { micro.handler = .cold }
     return micro
-  }
-
-  /// x87, MMX and SSE, save what only moves their state.
-  private func isHostExecuted(_ instruction: Instruction) -> Bool {
-    guard !instruction.traits.isDisjoint(with: [.x87, .mmx, .sse, .avx]) else { return false }
-    switch instruction.operation {
-    case .fxsave, .fxrstor, .ldmxcsr, .stmxcsr, .vldmxcsr, .vstmxcsr: return false
-    default: return true
-    }
   }
 
   /// Completes an instruction once its place in the block is known: relative addresses count from the
