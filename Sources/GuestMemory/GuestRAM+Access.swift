@@ -9,7 +9,9 @@ extension GuestRAM {
     let count = destination.count
     let source = try unsafe host(address, UInt64(count))
     // SAFETY: `host` checked the guest range; the array is as long.
-    unsafe destination.withUnsafeMutableBytes { unsafe $0.copyMemory(from: .init(start: source, count: count)) }
+    unsafe destination.withUnsafeMutableBytes {
+      unsafe $0.copyMemory(from: .init(start: source, count: count))
+    }
   }
 
   /// The `count` bytes at `address`.

@@ -6,6 +6,8 @@ import X86
 /// The engine that needs nothing of the host but time: it interprets.
 public final class SoftwareExecutionEngine: Engine {
   public let kind = EngineKind.software
+  /// The time-stamp counter ticks once a nanosecond.
+  public static let tscFrequencyKilohertz = CPUEnvironment.tscFrequencyKilohertz
   public let tscFrequencyKilohertz = CPUEnvironment.tscFrequencyKilohertz
   public let virtualCPUs: [any VirtualCPU]
   private let bus: APICBus

@@ -28,7 +28,9 @@ import X86Decoder
     unsafe memset(frame, 0, 2048)
     unsafe frame.storeBytes(of: 0x37F, as: UInt16.self)
     unsafe frame.storeBytes(of: 0x1F80, toByteOffset: 24, as: UInt32.self)
-    unsafe code = mmap(nil, 16 << 20, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)!.assumingMemoryBound(to: UInt8.self)
+    unsafe code = mmap(
+      nil, 16 << 20, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)!
+      .assumingMemoryBound(to: UInt8.self)
     unsafe ops = .allocate(capacity: 65536)
   }
   func emit(_ b: UInt8...) { for x in b { unsafe code[codeCount] = x; codeCount += 1 } }
@@ -67,16 +69,25 @@ extension CPU {
     if let known = h.known[key] { micro.immediate = UInt64(known); return }
     let start = h.codeCount
     // push rbx; mov rbx, rdi; sub rsp,16; stmxcsr [rsp]; fxrstor64 [rbx]
-    h.emit(0x53, 0x48, 0x89, 0xFB, 0x48, 0x83, 0xEC, 0x10, 0x0F, 0xAE, 0x1C, 0x24, 0x48, 0x0F, 0xAE, 0x0B)
+    h.emit(
+      0x53, 0x48, 0x89, 0xFB, 0x48, 0x83, 0xEC, 0x10, 0x0F, 0xAE, 0x1C, 0x24, 0x48, 0x0F, 0xAE, 0x0B
+    )
     // push [rbx+528]; popfq; mov rax,[rbx+512]; mov rcx,[rbx+520]; mov rdx,[rbx+536]; lea rsi,[rbx+576]
-    h.emit(0xFF, 0xB3, 0x10, 2, 0, 0, 0x9D, 0x48, 0x8B, 0x83, 0, 2, 0, 0, 0x48, 0x8B, 0x8B, 8, 2, 0, 0, 0x48, 0x8B, 0x93, 0x18, 2, 0, 0, 0x48, 0x8D, 0xB3, 0x40, 2, 0, 0)
+    h.emit(
+      0xFF, 0xB3, 0x10, 2, 0, 0, 0x9D, 0x48, 0x8B, 0x83, 0, 2, 0, 0, 0x48, 0x8B, 0x8B, 8, 2, 0, 0,
+      0x48, 0x8B, 0x93, 0x18, 2, 0, 0, 0x48, 0x8D, 0xB3, 0x40, 2, 0, 0)
     for b in bytes { h.emit(b) }
     // mov [rbx+512],rax; mov [rbx+520],rcx; pushfq; pop [rbx+528]; fxsave64 [rbx]; fninit; ldmxcsr [rsp]; add rsp,16; pop rbx; ret
-    h.emit(0x48, 0x89, 0x83, 0, 2, 0, 0, 0x48, 0x89, 0x8B, 8, 2, 0, 0, 0x9C, 0x8F, 0x83, 0x10, 2, 0, 0, 0x48, 0x0F, 0xAE, 0x03, 0xDB, 0xE3, 0x0F, 0xAE, 0x14, 0x24, 0x48, 0x83, 0xC4, 0x10, 0x5B, 0xC3)
+    h.emit(
+      0x48, 0x89, 0x83, 0, 2, 0, 0, 0x48, 0x89, 0x8B, 8, 2, 0, 0, 0x9C, 0x8F, 0x83, 0x10, 2, 0, 0,
+      0x48, 0x0F, 0xAE, 0x03, 0xDB, 0xE3, 0x0F, 0xAE, 0x14, 0x24, 0x48, 0x83, 0xC4, 0x10, 0x5B, 0xC3
+    )
     unsafe h.ops[h.opCount] = unsafe HostOp(
-      stub: UnsafeRawPointer(h.code + start), size: i.operands[0].kind == .memory && i.hasMemoryOperand ? i.operands[0].byteCount : 0,
+      stub: UnsafeRawPointer(h.code + start),
+      size: i.operands[0].kind == .memory && i.hasMemoryOperand ? i.operands[0].byteCount : 0,
       writes: i.operands[0].access == .write, aligned: i.traits.contains(.alignedOperand), gpr: gpr,
-      flags: i.traits.contains(.writesFlags), isX87: i.traits.contains(.x87), rcx: i.traits.contains(.readsFlags))
+      flags: i.traits.contains(.writesFlags), isX87: i.traits.contains(.x87),
+      rcx: i.traits.contains(.readsFlags))
     micro.immediate = UInt64(h.opCount)
     h.known[key] = h.opCount
     h.opCount += 1
@@ -86,30 +97,41 @@ extension CPU {
     let h = env.host
     let o = unsafe h.ops[Int(op.immediate)]
     if state.cr0 & CR0.taskSwitched.rawValue != 0 { return raise(.deviceNotAvailable) }
-    if state.cr0 & CR0.emulation.rawValue != 0 { return raise(o.isX87 ? .deviceNotAvailable : .invalidOpcode) }
+    if state.cr0 & CR0.emulation.rawValue != 0 {
+      return raise(o.isX87 ? .deviceNotAvailable : .invalidOpcode)
+    }
     let buffer = unsafe h.frame + 576
     let address = o.size > 0 ? effectiveAddress(op) : 0
     if o.size > 0 {
-      if o.aligned, (address &+ state.linearBase[Int(op.segment)]) & 15 != 0 { return raise(.generalProtection, 0) }
+      if o.aligned, (address &+ state.linearBase[Int(op.segment)]) & 15 != 0 {
+        return raise(.generalProtection, 0)
+      }
       if !o.writes {
         if o.size == 16, let f = unsafe fastHost(op.segment, address, 16, isWrite: false) {
           unsafe buffer.copyMemory(from: f.host, byteCount: 16)
-        } else if unsafe !readBytes(op.segment, address, Int(o.size), into: buffer) { return .stop }
+        } else if unsafe !readBytes(op.segment, address, Int(o.size), into: buffer) {
+          return .stop
+        }
       }
     }
     unsafe h.frame.storeBytes(of: arithmeticFlags | 2, toByteOffset: 528, as: UInt64.self)
-    if o.gpr != 255 { unsafe h.frame.storeBytes(of: register(at: o.gpr * 8), toByteOffset: 512, as: UInt64.self) }
+    if o.gpr != 255 {
+      unsafe h.frame.storeBytes(of: register(at: o.gpr * 8), toByteOffset: 512, as: UInt64.self)
+    }
     if o.rcx {
       unsafe h.frame.storeBytes(of: self[.rax], toByteOffset: 512, as: UInt64.self)
       unsafe h.frame.storeBytes(of: self[.rdx], toByteOffset: 536, as: UInt64.self)
       unsafe h.frame.storeBytes(of: self[.rcx], toByteOffset: 520, as: UInt64.self)
     }
-    let f = unsafe unsafeBitCast(o.stub, to: (@convention(c) (UnsafeMutableRawPointer) -> Void).self)
+    let f = unsafe unsafeBitCast(
+      o.stub, to: (@convention(c) (UnsafeMutableRawPointer) -> Void).self)
     unsafe f(h.frame)
     if o.writes, o.size > 0 {
       if unsafe !writeBytes(op.segment, address, Int(o.size), from: buffer) { return .stop }
     }
-    if o.gpr != 255 { setRegister(at: o.gpr * 8, unsafe h.frame.load(fromByteOffset: 512, as: UInt64.self)) }
+    if o.gpr != 255 {
+      setRegister(at: o.gpr * 8, unsafe h.frame.load(fromByteOffset: 512, as: UInt64.self))
+    }
     if o.rcx { setRegister(at: 8, unsafe h.frame.load(fromByteOffset: 520, as: UInt64.self)) }
     if o.flags { arithmeticFlags = unsafe h.frame.load(fromByteOffset: 528, as: UInt64.self) }
     return .next

@@ -3,4 +3,3 @@ import GuestMemory
 import MachineTypes
 import X86
 import X86Decoder
-

@@ -93,7 +93,8 @@ public struct Operand: Hashable, Sendable {
   public var access: Access
 
   @inlinable
-  public init(kind: Kind = .none, number: UInt8 = 0, byteCount: UInt16 = 0, access: Access = .none) {
+  public init(kind: Kind = .none, number: UInt8 = 0, byteCount: UInt16 = 0, access: Access = .none)
+  {
     self.kind = kind
     self.number = number
     self.byteCount = byteCount
@@ -191,9 +192,13 @@ public struct InstructionTraits: OptionSet, Hashable, Sendable {
 /// CPUID features that instructions belong to.
 public enum InstructionFeature: UInt8, Sendable, CaseIterable {
   case base, cmov, cmpxchg8b, cmpxchg16b, fpu, mmx, sse, sse2, sse3, ssse3, sse41, sse42, sse4a
-  case popcnt, lzcnt, bmi1, bmi2, movbe, adx, aes, pclmulqdq, sha, avx, avx2, fma, f16c, fma4, xop, tbm
+  case popcnt, lzcnt, bmi1, bmi2, movbe, adx, aes, pclmulqdq, sha, avx, avx2, fma, f16c, fma4, xop,
+    tbm
   case vaes, vpclmulqdq, gfni, avx512, avxVNNI
-  case xsave, xsaveopt, xsavec, xsaves, fsgsbase, rdrand, rdseed, rdtscp, rdpid, clflush, clflushopt, clwb
-  case prefetchw, threeDNow, longMode, syscall, sysenter, invpcid, monitor, smap, svm, vmx, pku, cet, rtm, waitpkg
-  case movdiri, movdir64b, clzero, monitorx, wbnoinvd, mcommit, serialize, enqcmd, ptwrite, rdpru, fxsr, lahf64, keyLocker, tsc, uintr, hreset, other
+  case xsave, xsaveopt, xsavec, xsaves, fsgsbase, rdrand, rdseed, rdtscp, rdpid, clflush,
+    clflushopt, clwb
+  case prefetchw, threeDNow, longMode, syscall, sysenter, invpcid, monitor, smap, svm, vmx, pku,
+    cet, rtm, waitpkg
+  case movdiri, movdir64b, clzero, monitorx, wbnoinvd, mcommit, serialize, enqcmd, ptwrite, rdpru,
+    fxsr, lahf64, keyLocker, tsc, uintr, hreset, other
 }

@@ -32,8 +32,10 @@ public enum Operation: UInt16, Sendable, CaseIterable {
   case invlpg, invpcid, swapgs, rdfsbase, rdgsbase, wrfsbase, wrgsbase, rsm, monitor, mwait
   case monitorx, mwaitx, serialize
   case vmcall, vmmcall, vmrun, vmload, vmsave, stgi, clgi, skinit, invlpga
-  case vmxon, vmxoff, vmptrld, vmptrst, vmclear, vmread, vmwrite, vmlaunch, vmresume, invept, invvpid
+  case vmxon, vmxoff, vmptrld, vmptrst, vmclear, vmread, vmwrite, vmlaunch, vmresume, invept,
+    invvpid
   // Extended state.
-  case fxsave, fxrstor, xsave, xsaveopt, xsavec, xsaves, xrstor, xrstors, ldmxcsr, stmxcsr, vldmxcsr, vstmxcsr
+  case fxsave, fxrstor, xsave, xsaveopt, xsavec, xsaves, xrstor, xrstors, ldmxcsr, stmxcsr,
+    vldmxcsr, vstmxcsr
   case emms, fwait
 }

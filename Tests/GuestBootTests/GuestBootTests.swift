@@ -43,6 +43,24 @@ import Testing
   }
 
   @Test(
+    .enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"),
+    arguments: [
+      (Guest.cloudAmd64, 0x100_0000), (.cloudAmd64, 0x560_0000), (.cloudAmd64, 0xA00_0000),
+      (.i686WithPAE, 0x100_0000), (.i686WithPAE, 0x246_8000),
+    ] as [(Guest, UInt64)])
+  func `a relocatable kernel runs at the address it was loaded at`(
+    guest: Guest, address: UInt64
+  ) async throws {
+    let session = try await GuestSession.run(
+      guest, script: "check", cpuCount: 1, kernelAddress: address)
+    #expect(session.reason == .poweredOff, "\(session.log.suffix(2000))")
+    let digits = String(address, radix: 16)
+    let padded = String(repeating: "0", count: 8 - digits.count) + digits
+    #expect(session.log.contains("martlet: kernel at \(padded)"))
+    #expect(session.complaints == [])
+  }
+
+  @Test(
     .enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"))
   func `a reset ends the machine with that reason`() async throws {
     let session = try await GuestSession.run(.cloudAmd64, script: "reboot", cpuCount: 1)

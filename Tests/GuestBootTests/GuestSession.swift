@@ -1,3 +1,4 @@
+import Foundation
 import Martlet
 
 /// One boot of a guest, from power-on to its end.
@@ -8,13 +9,16 @@ struct GuestSession {
   /// - Parameter typing: drives the console while the guest runs.
   static func run(
     _ guest: Guest, script: String, cpuCount: Int, interface: HypervisorInterface = .kvm,
+    initialRamdisk: URL? = nil, kernelAddress: UInt64? = nil,
     typing: @escaping @Sendable (MemorySerialPortAttachment) async -> Void = { _ in }
   ) async throws -> GuestSession {
     let console = MemorySerialPortAttachment()
     var configuration = VirtualMachineConfiguration()
     configuration.bootLoader = LinuxBootLoader(
-      kernelURL: guest.kernel, initialRamdiskURL: guest.initialRamdisk,
-      commandLine: "console=ttyS0 panic=-1 martlet.script=\(script)")
+      kernelURL: guest.kernel, initialRamdiskURL: initialRamdisk ?? guest.initialRamdisk,
+      commandLine: "console=ttyS0 panic=-1 martlet.script=\(script)"
+        + (kernelAddress == nil ? "" : " nokaslr"),
+      kernelAddress: kernelAddress)
     configuration.cpuCount = cpuCount
     configuration.memorySize = 512 << 20
     configuration.engine = .software

@@ -46,6 +46,11 @@ public final class FakeClock: MachineClock {
     while let timer = nextDue(by: now) { timer.handler() }
   }
 
+  /// Jumps ahead and leaves what became due to a later call: the thread of the timers is late.
+  public func skip(nanoseconds: UInt64) {
+    state.withLock { $0.now = $0.now.advanced(byNanoseconds: nanoseconds) }
+  }
+
   private func nextDue(by end: VirtualInstant) -> Timer? {
     state.withLock { state in
       let due = state.timers.filter { $0.deadline.map { $0 <= end } ?? false }

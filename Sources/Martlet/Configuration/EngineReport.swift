@@ -1,4 +1,4 @@
-import HostSystem
+import KVMEngine
 
 /// Whether this host offers an engine, and if not, why and what to do.
 public struct EngineReport: Hashable, Sendable {
@@ -15,19 +15,14 @@ public struct EngineReport: Hashable, Sendable {
       EngineReport(
         engine: .software, isAvailable: true,
         explanation: "Martlet's own engine runs on every x86-64 Linux host, without privileges."),
-      EngineReport(hardware: HardwareVirtualization.probe()),
+      EngineReport(kvm: KVMHost.probe()),
     ]
   }
 
   /// What `EngineChoice.automatic` stands for here, and why.
   public static func automaticChoice() -> (engine: EngineChoice, reason: String) {
-    let hardware = HardwareVirtualization.probe()
-    let report = EngineReport(hardware: hardware)
-    guard report.isAvailable else { return (.software, report.explanation) }
-    guard hardware == .available else {
-      return (.software, "no hardware stands behind this host's KVM")
-    }
-    return (.kvm, report.explanation)
+    let report = KVMHost.probe()
+    return report.isPreferred ? (.kvm, report.description) : (.software, report.description)
   }
 
   init(
@@ -39,41 +34,7 @@ public struct EngineReport: Hashable, Sendable {
     self.advice = advice
   }
 
-  init(hardware: HardwareVirtualization) {
-    switch hardware {
-    case .available:
-      self.init(
-        engine: .kvm, isAvailable: true,
-        explanation: "/dev/kvm can be used and the processor offers hardware virtualization.")
-    case .withoutHardware:
-      self.init(
-        engine: .kvm, isAvailable: true,
-        explanation: """
-          /dev/kvm can be used, but the processor shows no hardware virtualization (vmx or svm): \
-          KVM emulates it here, slowly and not completely.
-          """,
-        advice: "nothing, unless the host is itself a virtual machine: then enable nesting for it.")
-    case .noDevice(let hasFeature):
-      self.init(
-        engine: .kvm, isAvailable: false,
-        explanation: hasFeature
-          ? "there is no /dev/kvm, though the processor offers hardware virtualization."
-          : "there is no /dev/kvm, and the processor shows no hardware virtualization.",
-        advice: hasFeature
-          ? "load the module: modprobe kvm_intel or kvm_amd; in a container, pass /dev/kvm on."
-          : """
-          enable VT-x or AMD-V in the firmware's setup, or nested virtualization for this host; \
-          until then use --engine software.
-          """)
-    case .noPermission:
-      self.init(
-        engine: .kvm, isAvailable: false,
-        explanation: "/dev/kvm exists, but this user may not open it.",
-        advice: "add the user to its group: sudo usermod -aG kvm $USER, then log in again.")
-    case .failed(let error):
-      self.init(
-        engine: .kvm, isAvailable: false, explanation: "/dev/kvm cannot be used: \(error).",
-        advice: "see the host kernel's log: sudo dmesg | grep -i kvm")
-    }
+  init(kvm report: KVMReport) {
+    self.init(engine: .kvm, isAvailable: report.isUsable, explanation: report.description)
   }
 }

@@ -1,6 +1,7 @@
 public import ChipsetDevices
 import DeviceModel
 public import EngineInterface
+import KVMEngine
 import MachineTypes
 import Synchronization
 
@@ -19,6 +20,11 @@ final class EngineLink: InterruptMessageSink {
   func connect(to engine: any Engine) { _ = target.storeIfNil(Target(engine)) }
 
   func deliver(_ message: InterruptMessage) { target.load()?.engine?.deliver(message) }
+
+  /// KVM's split irqchip is told what each I/O APIC input sends, so that it reports their EOIs.
+  func setInterruptRoute(pin: UInt8, to message: InterruptMessage?) {
+    (target.load()?.engine as? KVMExecutionEngine)?.setInterruptRoute(pin: pin, to: message)
+  }
 
   func externalInterruptsChanged() { target.load()?.engine?.externalInterruptsChanged() }
 }

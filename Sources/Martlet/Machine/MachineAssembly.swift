@@ -6,8 +6,10 @@ import FirmwareTables
 import FoundationEssentials
 import GuestMemory
 import HostSystem
+import KVMEngine
 import Logging
 import MachineTypes
+import Paravirtualization
 import SoftwareEngine
 import X86
 
@@ -26,7 +28,10 @@ extension MachineParts {
     let link = EngineLink()
     let lines = serialLines(configuration)
     let chipset = try makeChipset(memory, configuration, lines, clock, link)
-    let model = try ProcessorModel.select(configuration)
+    let model = ProcessorModel.select(
+      configuration, memory: memory,
+      time: TimeSource(
+        clock: clock, tscFrequencyKilohertz: SoftwareExecutionEngine.tscFrequencyKilohertz))
     let engine = try makeEngine(
       configuration,
       EngineConfiguration(
@@ -68,7 +73,8 @@ extension MachineParts {
           virtualCPUCount: configuration.cpuCount),
         serialPorts: sinks),
       clock: clock, messageSink: link,
-      interruptRequestChanged: { _ in link.externalInterruptsChanged() })
+      interruptRequestChanged: { _ in link.externalInterruptsChanged() },
+      routeChanged: { link.setInterruptRoute(pin: $0, to: $1) })
   }
 
   private static func makeEngine(
@@ -79,14 +85,24 @@ extension MachineParts {
     case .software:
       return try SoftwareExecutionEngine(engine)
     case .kvm:
-      throw EngineFailure.unavailable(
-        reason: "this build has no KVM engine: use the software engine")
+      return try makeKVMEngine(engine)
     case .automatic:
       let choice = EngineReport.automaticChoice()
       logger.info("engine \(choice.engine.rawValue): \(choice.reason)")
       var decided = configuration
       decided.engine = choice.engine
       return try makeEngine(decided, engine)
+    }
+  }
+
+  /// KVM answers its own paravirtual MSRs, and knows its own TSC's frequency.
+  private static func makeKVMEngine(_ configuration: EngineConfiguration) throws -> any Engine {
+    var configuration = configuration
+    configuration.delegatedMSRs = []
+    configuration.cpuid.entries.removeAll { $0.leaf == 0x4000_0010 }
+    let shared = configuration
+    return try KVMExecutionEngine(shared) { _ throws(EngineFailure) in
+      try SingleInstructionExecutor(shared)
     }
   }
 

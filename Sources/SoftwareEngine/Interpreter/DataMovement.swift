@@ -269,7 +269,8 @@ extension CPU {
       Flags.arithmetic.rawValue | Flags.trap.rawValue | Flags.direction.rawValue
       | Flags.nestedTask.rawValue
     if op.width != 2 {
-      changeable |= Flags.alignmentCheck.rawValue | Flags.identification.rawValue
+      changeable |=
+        Flags.alignmentCheck.rawValue | Flags.identification.rawValue
         | Flags.resume.rawValue
     }
     if !state.mode.isProtected || privilege == 0 && !state.mode.isVirtual8086 {

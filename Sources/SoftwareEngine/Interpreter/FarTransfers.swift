@@ -138,7 +138,8 @@ extension CPU {
       guard isAllowed, !isLongAndBig(target) else { return raise(.generalProtection, error) }
       guard target.isPresent else { return raise(.segmentNotPresent, error) }
       let masked = offset & CPU.mask(width)
-      guard state.mode.isLong && target.isLong ? isCanonical(masked) : masked <= UInt64(target.limit)
+      guard
+        state.mode.isLong && target.isLong ? isCanonical(masked) : masked <= UInt64(target.limit)
       else { return raise(.generalProtection, 0) }
       guard push(oldCode, width: width), push(back, width: width) else { return .stop }
       return enterCode(selector, target, masked)
@@ -438,7 +439,8 @@ extension CPU {
     let changeable = (width == 2 ? 0xFFFF : 0xFFFF_FFFF) & ~kept
     var new = (flags & ~changeable) | (image & changeable)
     if usesVME {
-      new = wantsInterrupts
+      new =
+        wantsInterrupts
         ? new | Flags.virtualInterrupt.rawValue : new & ~Flags.virtualInterrupt.rawValue
     }
     flags = new

@@ -129,7 +129,8 @@ extension CPU {
     return setTwoOperands(instruction, &micro)
   }
 
-  private func lowerOneOperand(_ instruction: Instruction, _ micro: inout MicroInstruction) -> Bool {
+  private func lowerOneOperand(_ instruction: Instruction, _ micro: inout MicroInstruction) -> Bool
+  {
     switch instruction.operation {
     case .inc: micro.handler = .inc
     case .dec: micro.handler = .dec
@@ -352,7 +353,8 @@ extension CPU {
 
   private func lowerRest(_ instruction: Instruction, _ micro: inout MicroInstruction) -> Bool {
     switch instruction.operation {
-    case .andn, .bextr, .bzhi, .mulx, .pdep, .pext, .rorx, .sarx, .shlx, .shrx, .blsi, .blsmsk, .blsr,
+    case .andn, .bextr, .bzhi, .mulx, .pdep, .pext, .rorx, .sarx, .shlx, .shrx, .blsi, .blsmsk,
+      .blsr,
       .adcx, .adox:
       return lowerBitManipulation(instruction, &micro)
     case .aaa, .aad, .aam, .aas, .daa, .das:

@@ -137,19 +137,15 @@ struct ModelRegisters {
     add(0x49, .command(mask: 1))
   }
 
+  // There are no performance counters: their MSRs are #GP, from which Linux knows it.
+
   private mutating func addIntel() {
-    // P6 performance counters and their events; they do not count.
-    add(0xC1...0xC2, .stored(mask: .max))
-    add(0x186...0x187, .stored(mask: .max))
     add(0xCE, .refused)
     // Clock modulation, thermal interrupt, status and control.
     add(0x19A...0x19D, .stored(mask: .max))
   }
 
   private mutating func addAMD(_ addresses: UInt64) {
-    // Performance events and counters, of K8 and of family 0x15; they do not count.
-    add(0xC001_0000...0xC001_0007, .stored(mask: .max))
-    add(0xC001_0200...0xC001_020B, .stored(mask: .max))
     // SYSCFG; HWCR with TscFreqSel; IORRs; TOP_MEM; TOM2.
     add(0xC001_0010, .stored(mask: .max))
     add(0xC001_0015, .stored(mask: .max), 1 << 24)

@@ -18,7 +18,8 @@ extension CPU {
     let count = Int(raw & (T.bitWidth == 64 ? 63 : 31))
     // With a count of zero the destination is still written, and no flag changes.
     if count == 0 {
-      return op.flags.contains(.memory) ? modifyMemory(op) { (value: T) in value } : zeroShift(T.self, op)
+      return op.flags.contains(.memory)
+        ? modifyMemory(op) { (value: T) in value } : zeroShift(T.self, op)
     }
     let carry = isCarry
     switch op.detail & 7 {
@@ -140,7 +141,8 @@ extension CPU {
       op.detail & 8 != 0 ? register(at: 8, UInt8.self) : UInt8(truncatingIfNeeded: op.immediate)
     let count = Int(raw & (T.bitWidth == 64 ? 63 : 31))
     if count == 0 {
-      return op.flags.contains(.memory) ? modifyMemory(op) { (value: T) in value } : zeroShift(T.self, op)
+      return op.flags.contains(.memory)
+        ? modifyMemory(op) { (value: T) in value } : zeroShift(T.self, op)
     }
     let fill: T = register(at: op.second)
     let isRight = op.detail & 1 != 0

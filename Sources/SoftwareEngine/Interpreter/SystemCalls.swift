@@ -53,7 +53,8 @@ extension CPU {
     let target = self[.rcx]
     if state.mode.isLong {
       if to64Bit, !isCanonical(target) { return raise(.generalProtection, 0) }
-      let image = self[.r11] & CPU.definedFlags
+      let image =
+        self[.r11] & CPU.definedFlags
         & ~(Flags.resume.rawValue | Flags.virtual8086.rawValue)
       setPrivilegeLevel(3)
       state.segments[1] = flatSegment(
@@ -80,7 +81,8 @@ extension CPU {
     let selector = UInt16(truncatingIfNeeded: state.sysenterCS) & 0xFFFC
     let isLong = state.mode.isLong
     setPrivilegeLevel(0)
-    flags = flags
+    flags =
+      flags
       & ~(Flags.interruptEnable.rawValue | Flags.virtual8086.rawValue | Flags.resume.rawValue)
     state.segments[1] = flatSegment(selector, codeAttributes(level: 0, is64Bit: isLong))
     state.segments[2] = flatSegment(selector &+ 8, dataAttributes(level: 0))
@@ -132,7 +134,9 @@ extension CPU {
       guard let map = readSystem(base &+ 0x66, 2) else { return .stop }
       // The redirection bitmap lies in the 32 bytes below the I/O bitmap.
       if map >= 32, map - 32 + UInt64(vector >> 3) <= UInt64(state.taskRegister.limit) {
-        guard let byte = readSystem(base &+ map - 32 &+ UInt64(vector >> 3), 1) else { return .stop }
+        guard let byte = readSystem(base &+ map - 32 &+ UInt64(vector >> 3), 1) else {
+          return .stop
+        }
         if byte >> UInt64(vector & 7) & 1 == 0 { return redirect(vector, back, hasIOPrivilege) }
       }
     }

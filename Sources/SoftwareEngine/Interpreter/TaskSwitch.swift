@@ -156,7 +156,9 @@ extension CPU {
     }
     state.dr7 &= ~0x155
     var newFlags = image.flags & CPU.definedFlags
-    if !image.is32 { newFlags = newFlags & 0xFFFF | flags & 0xFFFF_0000 & ~Flags.virtual8086.rawValue }
+    if !image.is32 {
+      newFlags = newFlags & 0xFFFF | flags & 0xFFFF_0000 & ~Flags.virtual8086.rawValue
+    }
     if nested { newFlags |= Flags.nestedTask.rawValue }
     flags = newFlags
     // Selectors are loaded first, so that a fault finds them; all are unusable until checked.

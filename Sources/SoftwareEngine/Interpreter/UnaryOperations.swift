@@ -206,8 +206,10 @@ extension CPU {
   @inline(__always)
   func convertToWider(_ op: Micro) -> Status {
     switch op.width {
-    case 2: setRegister(at: 0, UInt16(truncatingIfNeeded: CPU.signExtend(register(at: 0, UInt8.self))))
-    case 4: setRegister(at: 0, UInt32(truncatingIfNeeded: CPU.signExtend(register(at: 0, UInt16.self))))
+    case 2:
+      setRegister(at: 0, UInt16(truncatingIfNeeded: CPU.signExtend(register(at: 0, UInt8.self))))
+    case 4:
+      setRegister(at: 0, UInt32(truncatingIfNeeded: CPU.signExtend(register(at: 0, UInt16.self))))
     default: setRegister(at: 0, CPU.signExtend(register(at: 0, UInt32.self)))
     }
     return .next

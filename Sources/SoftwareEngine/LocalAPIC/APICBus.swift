@@ -11,30 +11,31 @@ final class APICBus: Sendable {
 
   /// A message-signalled interrupt (SDM 3A 11.11).
   func deliver(_ message: InterruptMessage) {
-    let destination = UInt32(truncatingIfNeeded: message.address >> 12) & 0xFF
-    let isLogical = message.address & 4 != 0
     let mode = UInt8(truncatingIfNeeded: message.data >> 8) & 7
-    let isLevel = message.data & 1 << 15 != 0
+    let isLogical = message.address & 1 << 2 != 0
+    // The redirection hint lets a logical destination take the interrupt at its lowest priority.
+    let isRedirectable = message.address & 1 << 3 != 0 && isLogical
     route(
-      destination, isLogical: isLogical, isX2APIC: false, mode: mode,
-      vector: UInt8(truncatingIfNeeded: message.data), isLevel: isLevel,
-      isLowestPriority: mode == 1)
+      UInt32(truncatingIfNeeded: message.address >> 12) & 0xFF, isLogical: isLogical,
+      isX2APIC: false, mode: mode, vector: UInt8(truncatingIfNeeded: message.data),
+      isLevel: message.data & 1 << 15 != 0,
+      isLowestPriority: mode == 1 || isRedirectable && mode == 0)
   }
 
-  /// An interprocessor interrupt by the ICR (SDM 3A 11.6.1).
+  /// An interprocessor interrupt by the ICR (SDM 3A 11.6.1). All but INIT are edge-triggered.
   func send(_ command: UInt64, from sender: LocalAPIC, isX2APIC: Bool) {
     let vector = UInt8(truncatingIfNeeded: command)
     let mode = UInt8(truncatingIfNeeded: command >> 8) & 7
-    let isLevel = command & 1 << 15 != 0
     // INIT level de-assert synchronises arbitration ids, which no longer exist.
-    if mode == 5, isLevel, command & 1 << 14 == 0 { return }
+    if mode == 5, command & 1 << 15 != 0, command & 1 << 14 == 0 { return }
+    if mode <= 1, vector < 16 { return sender.note(.sentIllegalVector) }
     switch command >> 18 & 3 {
-    case 1: sender.accept(mode: mode, vector: vector, isLevel: isLevel)
+    case 1: sender.accept(mode: mode, vector: vector, isLevel: false)
     case 2:
-      for apic in all { apic.accept(mode: mode, vector: vector, isLevel: isLevel) }
+      for apic in all { apic.accept(mode: mode, vector: vector, isLevel: false) }
     case 3:
       for apic in all where apic !== sender {
-        apic.accept(mode: mode, vector: vector, isLevel: isLevel)
+        apic.accept(mode: mode, vector: vector, isLevel: false)
       }
     default:
       let destination =
@@ -42,8 +43,14 @@ final class APICBus: Sendable {
         ? UInt32(truncatingIfNeeded: command >> 32) : UInt32(truncatingIfNeeded: command >> 56)
       route(
         destination, isLogical: command & 1 << 11 != 0, isX2APIC: isX2APIC, mode: mode,
-        vector: vector, isLevel: isLevel, isLowestPriority: mode == 1)
+        vector: vector, isLevel: false, isLowestPriority: mode == 1)
     }
+  }
+
+  /// The x2APIC register SELF IPI (SDM 3A 11.12.11).
+  func sendToSelf(vector: UInt8, from sender: LocalAPIC) {
+    if vector < 16 { return sender.note(.sentIllegalVector) }
+    sender.accept(mode: 0, vector: vector, isLevel: false)
   }
 
   /// LINT1 of every CPU: NMI as the guest programmed it.
@@ -59,10 +66,14 @@ final class APICBus: Sendable {
       $0.matches(destination, isLogical: isLogical, isX2APICMessage: isX2APIC)
     }
     if isLowestPriority {
-      // Deterministic: the lowest processor priority, then the lowest index.
-      let ranked = targets.map { ($0.state.withLock { $0.processorPriority }, $0) }
-      guard let best = ranked.min(by: { $0.0 < $1.0 })?.1 else { return }
-      best.accept(mode: 0, vector: vector, isLevel: isLevel)
+      // Deterministic: the lowest processor priority among those that are enabled, then the lowest index.
+      var best: (priority: UInt8, apic: LocalAPIC)?
+      for apic in targets {
+        let priority = apic.state.withLock { $0.isSoftwareEnabled ? $0.processorPriority : nil }
+        guard let priority, best.map({ priority < $0.priority }) ?? true else { continue }
+        best = (priority, apic)
+      }
+      best?.apic.accept(mode: 0, vector: vector, isLevel: isLevel)
     } else {
       for apic in targets { apic.accept(mode: mode, vector: vector, isLevel: isLevel) }
     }

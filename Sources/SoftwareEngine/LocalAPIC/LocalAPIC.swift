@@ -24,21 +24,23 @@ final class LocalAPIC: Sendable {
     var localVectors: InlineArray<6, UInt32>
     var initialCount: UInt32
     var divideConfiguration: UInt32
-    /// When the timer was armed, in nanoseconds; it counts from there.
+    /// Whether the timer counts down, one-shot or periodic.
+    var isCounting: Bool
+    /// When the count was, or would have been, the initial one; in nanoseconds, wrapping.
     var timerStart: UInt64
+    /// IA32_TSC_DEADLINE; 0 when disarmed.
     var tscDeadline: UInt64
     var hasNonMaskableInterrupt: Bool
     var hasInit: Bool
     var startupPage: UInt8?
-    var hasExternalInterrupt: Bool
 
     static func powerOn(_ id: UInt32) -> State {
       State(
         base: 0xFEE0_0800 | (id == 0 ? 1 << 8 : 0), id: id, taskPriority: 0,
         logicalDestination: 0, destinationFormat: 0xFFFF_FFFF, spurious: 0xFF, errorStatus: 0,
         pendingErrors: 0, command: 0, localVectors: .init(repeating: 1 << 16), initialCount: 0,
-        divideConfiguration: 0, timerStart: 0, tscDeadline: 0, hasNonMaskableInterrupt: false,
-        hasInit: false, startupPage: nil, hasExternalInterrupt: false)
+        divideConfiguration: 0, isCounting: false, timerStart: 0, tscDeadline: 0,
+        hasNonMaskableInterrupt: false, hasInit: false, startupPage: nil)
     }
   }
 
@@ -48,8 +50,11 @@ final class LocalAPIC: Sendable {
   let clock: any MachineClock
   let bus: APICBus
   let state: Mutex<State>
-  private let wakeHandler = Mutex<(@Sendable () -> Void)?>(nil)
-  private let timer = Mutex<(any MachineTimer)?>(nil)
+  /// What is called when something may have become deliverable. Set once.
+  private let wakeHandler = AtomicLazyReference<WakeHandler>()
+  /// Locked while the next expiry is computed and armed, so that no thread arms an outdated one. Taken
+  /// before `state`.
+  let timer = Mutex<(any MachineTimer)?>(nil)
   /// The guest's TSC less the clock, for deadlines.
   let tscOffset = Atomic<UInt64>(0)
 
@@ -65,12 +70,10 @@ final class LocalAPIC: Sendable {
 
   /// Sets what is called when something may have become deliverable.
   func setWake(_ handler: @escaping @Sendable () -> Void) {
-    wakeHandler.withLock { $0 = handler }
+    _ = wakeHandler.storeIfNil(WakeHandler(handler))
   }
 
-  func wake() { wakeHandler.withLock { $0 }?() }
-
-  func withTimer() -> (any MachineTimer)? { timer.withLock { $0 } }
+  func wake() { wakeHandler.load()?.call() }
 
   // MARK: For the vCPU
 
@@ -135,6 +138,7 @@ final class LocalAPIC: Sendable {
       let old = state
       state = .powerOn(old.id)
       state.base = old.base
+      // What came after the INIT stays.
       state.startupPage = old.startupPage
       return true
     }
@@ -151,26 +155,11 @@ final class LocalAPIC: Sendable {
 
   // MARK: Messages
 
-  /// Delivers an interrupt of one of the delivery modes of the ICR and of messages.
+  /// Delivers an interrupt of one of the delivery modes of the ICR and of messages. SMI does nothing here;
+  /// ExtINT comes by LINT0 only.
   func accept(mode: UInt8, vector: UInt8, isLevel: Bool) {
-    state.withLock { state in
-      switch mode {
-      case 0, 1:
-        guard state.isSoftwareEnabled else { return }
-        guard vector >= 16 else {
-          state.pendingErrors |= 1 << 6
-          return
-        }
-        state.requested[vector] = true
-        state.triggerMode[vector] = isLevel
-      case 4: state.hasNonMaskableInterrupt = true
-      case 5:
-        state.hasInit = true
-        state.startupPage = nil
-      case 6: state.startupPage = vector
-      default: break
-      }
-    }
+    let isRefused = state.withLock { $0.accept(mode: mode, vector: vector, isLevel: isLevel) }
+    if isRefused { note(.receivedIllegalVector) }
     wake()
   }
 
@@ -181,9 +170,53 @@ final class LocalAPIC: Sendable {
     let mode = source == .timer || source == .error ? 0 : UInt8(truncatingIfNeeded: entry >> 8) & 7
     accept(mode: mode, vector: UInt8(truncatingIfNeeded: entry), isLevel: false)
   }
+
+  /// Bits of the error status register.
+  enum Failure: UInt32 {
+    case sentIllegalVector = 5
+    case receivedIllegalVector = 6
+    case illegalRegisterAddress = 7
+  }
+
+  /// Records an error, and raises the error interrupt if it was not recorded yet. (An error interrupt that
+  /// has an illegal vector itself ends there.)
+  func note(_ failure: Failure) {
+    let isNew = state.withLock { state in
+      defer { state.pendingErrors |= 1 << failure.rawValue }
+      return state.pendingErrors & 1 << failure.rawValue == 0
+    }
+    if isNew { raiseLocal(.error) }
+  }
+}
+
+/// A closure as an object: closures kept in a `Mutex` gain a thunk each time they are read.
+final class WakeHandler: Sendable {
+  let call: @Sendable () -> Void
+
+  init(_ call: @escaping @Sendable () -> Void) { self.call = call }
 }
 
 extension LocalAPIC.State {
+  /// Returns whether a fixed interrupt is refused for its vector.
+  mutating func accept(mode: UInt8, vector: UInt8, isLevel: Bool) -> Bool {
+    // A globally disabled APIC takes no part in anything (SDM 3A 11.4.3).
+    guard base & 1 << 11 != 0 else { return false }
+    switch mode {
+    case 0, 1:
+      guard isSoftwareEnabled else { return false }
+      guard vector >= 16 else { return true }
+      requested[vector] = true
+      triggerMode[vector] = isLevel
+    case 4: hasNonMaskableInterrupt = true
+    case 5:
+      hasInit = true
+      startupPage = nil
+    case 6: startupPage = vector
+    default: break
+    }
+    return false
+  }
+
   /// SVR bit 8, and the global enable.
   var isSoftwareEnabled: Bool { spurious & 1 << 8 != 0 && base & 1 << 11 != 0 }
 

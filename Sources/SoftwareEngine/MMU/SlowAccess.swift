@@ -360,8 +360,9 @@ extension CPU {
     return copy(linear, count, .write, segment) { address, size, position in
       var value: UInt64 = 0
       for byte in 0..<Int(size) {
-        value |= unsafe UInt64(
-          buffer.load(fromByteOffset: position + byte, as: UInt8.self)) << (8 * UInt64(byte))
+        value |=
+          unsafe UInt64(
+            buffer.load(fromByteOffset: position + byte, as: UInt8.self)) << (8 * UInt64(byte))
       }
       return writePhysical(address, size, value)
     }

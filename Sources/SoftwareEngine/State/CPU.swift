@@ -27,7 +27,8 @@ protocol GuestInteger: FixedWidthInteger, UnsignedInteger, BitwiseCopyable
 where Magnitude == Self {
   associatedtype Signed: FixedWidthInteger & SignedInteger
   static func compareExchange(
-    _ address: UnsafeMutableRawPointer, _ expected: inout Self, _ desired: Self) -> Bool
+    _ address: UnsafeMutableRawPointer, _ expected: inout Self, _ desired: Self
+  ) -> Bool
 }
 
 extension UInt8: GuestInteger {

@@ -61,7 +61,8 @@ extension CPU {
   }
 
   @inline(__always) var isParity: Bool {
-    let byte = UInt8(truncatingIfNeeded: state.flagResult)
+    let byte =
+      UInt8(truncatingIfNeeded: state.flagResult)
       ^ UInt8(truncatingIfNeeded: state.flagAuxiliary &>> 8)
     return byte.nonzeroBitCount & 1 == 0
   }

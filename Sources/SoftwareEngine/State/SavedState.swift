@@ -32,6 +32,10 @@ extension CPU {
     if !saved.extendedState.isEmpty, let problem = restoreExtendedState(saved.extendedState) {
       return problem
     }
+    // The APIC's mode decides how its page reads.
+    for register in saved.modelSpecificRegisters where register.index == .apicBase {
+      guard env.apic.restoreBase(register.value) else { return "MSR \(register.index)" }
+    }
     if !saved.localAPIC.isEmpty {
       guard env.apic.restore(saved.localAPIC) else { return "the local APIC's page" }
     }
@@ -124,6 +128,7 @@ extension CPU {
       (.lstar, state.lstar), (.cstar, state.cstar), (.syscallMask, state.syscallMask),
       (.kernelGSBase, state.kernelGSBase), (.tscAuxiliary, state.tscAuxiliary),
       (.timeStampCounter, env.timeStamp(self)), (.apicBase, env.apic.readMSR(0x1B) ?? 0),
+      (.tscDeadline, env.apic.deadline),
     ]
     let all = own.map { MSRValue(index: $0.0, value: $0.1) } + env.modelRegisters.all
     return all.sorted { $0.index < $1.index }
@@ -143,8 +148,8 @@ extension CPU {
     case .kernelGSBase: state.kernelGSBase = value
     case .tscAuxiliary: state.tscAuxiliary = value
     case .timeStampCounter: setTimeStampOffset(value &- env.clock.now.nanoseconds)
-    case .apicBase:
-      if case .generalProtection = env.apic.writeMSR(0x1B, value) { return false }
+    case .apicBase: return env.apic.restoreBase(value)
+    case .tscDeadline: env.apic.setDeadline(value)
     default: return env.modelRegisters.restore(register.index.rawValue, value)
     }
     return true

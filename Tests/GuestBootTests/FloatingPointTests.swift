@@ -1,0 +1,89 @@
+import Foundation
+import Testing
+
+extension GuestBootTests {
+  /// `Tests/GuestPrograms/floating-point.c`, compiled once, run on the host and in the guest. The C library
+  /// chooses its functions by the processor's features, so the host's run is told to leave FMA and AVX
+  /// alone, as long as the default processor model does not offer them.
+  @Test(
+    .enabled(
+      if: Guest.allArePresent && GuestProgram.canCompile,
+      "needs the guests (Scripts/fetch-guests.sh) and a C compiler"))
+  func `floating-point and vector programs give the host's results`() async throws {
+    let program = try GuestProgram.compile("floating-point.c")
+    defer { program.remove() }
+    let expected = try program.runNatively(
+      environment: ["GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2,-AVX"])
+    #expect(expected.count == 5)
+    let session = try await GuestSession.run(
+      .cloudAmd64, script: "program", cpuCount: 1, initialRamdisk: program.initialRamdisk())
+    #expect(session.reason == .poweredOff, "\(session.log.suffix(2000))")
+    let found = session.log.split(whereSeparator: \.isNewline).map(String.init)
+      .filter { $0.hasPrefix("floating-point:") }
+    #expect(found == expected)
+  }
+}
+
+/// A C program compiled for the guest and the host alike: static, so that both run the same bytes.
+struct GuestProgram {
+  private let directory: URL
+
+  static let canCompile = FileManager.default.isExecutableFile(atPath: "/usr/bin/gcc")
+
+  static func compile(_ source: String) throws -> GuestProgram {
+    let directory = FileManager.default.temporaryDirectory
+      .appending(path: "martlet-program-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    let program = GuestProgram(directory: directory)
+    let file = root.appending(path: "Tests/GuestPrograms/\(source)").path()
+    _ = try run(
+      "/usr/bin/gcc", ["-O2", "-static", "-o", program.executable, file, "-lm"])
+    return program
+  }
+
+  private var executable: String { directory.appending(path: "program").path() }
+
+  func remove() { try? FileManager.default.removeItem(at: directory) }
+
+  /// The lines it prints here.
+  func runNatively(environment: [String: String]) throws -> [String] {
+    try Self.run(executable, [], environment: environment)
+      .split(whereSeparator: \.isNewline).map(String.init)
+  }
+
+  /// The small guest with the program in it.
+  func initialRamdisk() throws -> URL {
+    let image = directory.appending(path: "initramfs.cpio.gz")
+    _ = try Self.run(
+      Self.root.appending(path: "Scripts/build-initramfs.sh").path(),
+      ["--output", image.path(), "--add", executable, "amd64"])
+    return image
+  }
+
+  /// The package's folder.
+  private static let root = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+  private struct ProgramFailure: Error {
+    var command: String
+    var status: Int32
+  }
+
+  private static func run(
+    _ command: String, _ arguments: [String], environment: [String: String] = [:]
+  ) throws -> String {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: command)
+    process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    let output = Pipe()
+    process.standardOutput = output
+    try process.run()
+    let data = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else {
+      throw ProgramFailure(command: command, status: process.terminationStatus)
+    }
+    return String(decoding: data, as: UTF8.self)
+  }
+}
