@@ -31,16 +31,18 @@ enum KVMModelRegisters {
   }
 
   /// Reads them one after another, for one that a model lacks ends a list.
+  ///
+  /// - Parameter apicBase: which KVM has among the system registers.
   static func read(
-    _ indices: [MSRIndex], from processor: KVMFile
+    _ indices: [MSRIndex], from processor: KVMFile, apicBase: UInt64
   ) throws(EngineFailure) -> [MSRValue] {
-    var values: [MSRValue] = []
-    for index in indices {
+    var values = [MSRValue(index: .apicBase, value: apicBase)]
+    for index in indices where index != .apicBase {
       var words: [UInt32] = [1, 0, index.rawValue, 0, 0, 0]
       guard try processor.call(.getMSRs, &words) == 1 else { continue }
       values.append(MSRValue(index: index, value: UInt64(words[5]) << 32 | UInt64(words[4])))
     }
-    return values
+    return values.sorted { $0.index < $1.index }
   }
 
   /// Registers that describe the silicon: a KVM that refuses them knows its host better.

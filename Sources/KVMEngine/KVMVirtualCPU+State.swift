@@ -29,7 +29,8 @@ extension KVMVirtualCPU {
       debugRegisters: [debug.db.0, debug.db.1, debug.db.2, debug.db.3, debug.dr6, debug.dr7],
       extendedState: ExtendedStateArea.bytes(
         of: try file.read(.getExtendedState, into: kvm_xsave())),
-      modelSpecificRegisters: try KVMModelRegisters.read(environment.savedMSRs, from: file),
+      modelSpecificRegisters: try KVMModelRegisters.read(
+        environment.savedMSRs, from: file, apicBase: system.apic_base),
       localAPIC: LocalAPICPage.bytes(of: try file.read(.getLocalAPIC, into: kvm_lapic_state())),
       activity: ActivityState(kernel: activity.mp_state), pending: PendingEvents(events))
   }

@@ -15,6 +15,8 @@ import X86
   private let storage: UnsafeMutablePointer<CPUState>
   /// Where the thread sleeps while the CPU is halted.
   private let wakeUp = HostEvent()
+  /// What an instruction asked for next while the state was being saved.
+  private var deferredExit: VMExit?
 
   init(index: VirtualCPUIndex, environment: CPUEnvironment) {
     self.index = index
@@ -38,6 +40,10 @@ import X86
   // MARK: Running
 
   func run(_ entry: VMEntry) throws(EngineFailure) -> VMExit {
+    if let exit = deferredExit {
+      deferredExit = nil
+      return exit
+    }
     let cpu = cpu
     cpu.complete(entry)
     let exit = cpu.run()
@@ -70,9 +76,43 @@ import X86
 
   // MARK: State
 
-  func saveState() throws(EngineFailure) -> VirtualCPUState { cpu.save() }
+  func saveState() throws(EngineFailure) -> VirtualCPUState {
+    finishWrite()
+    return cpu.save()
+  }
+
+  /// A write that the machine has carried out ends its instruction only in the next run; a state
+  /// without that would do it twice.
+  private func finishWrite() {
+    let cpu = cpu
+    switch cpu.state.exit.kind {
+    case .portWrite, .mmioWrite, .msrWrite: break
+    default: return
+    }
+    guard deferredExit == nil else { return }
+    let budget = cpu.state.isBudgetLimited ? cpu.state.budget : nil
+    var isKicked = false
+    cpu.complete(.resume)
+    repeat {
+      cpu.state.isBudgetLimited = true
+      cpu.state.budget = 1
+      switch cpu.run() {
+      case .budgetExhausted: break
+      case .interrupted:
+        isKicked = true
+        continue
+      // The next step of the same instruction.
+      case let exit: deferredExit = exit
+      }
+      break
+    } while true
+    cpu.state.isBudgetLimited = budget != nil
+    cpu.state.budget = budget.map { $0 == 0 ? 0 : $0 - 1 } ?? .max
+    if isKicked { kick() }
+  }
 
   func restoreState(_ state: VirtualCPUState) throws(EngineFailure) {
+    deferredExit = nil
     if let problem = cpu.restore(state) { throw .invalidState(problem) }
   }
 }

@@ -125,6 +125,28 @@ final class ConformanceMachine: Sendable {
     return Outcome(reports.withLock { $0 }, end.withLock { $0 } ?? .finished)
   }
 
+  /// Runs the only processor until it has reported `count` values in all, or ended.
+  func run(untilReports count: Int) throws {
+    let processor = engine.virtualCPUs[0]
+    while reports.withLock({ $0.count }) < count, end.withLock({ $0 == nil }) {
+      switch try processor.run(.resume) {
+      case .portWrite(Self.reportPort, _, let value): reports.withLock { $0.append(value) }
+      case .portWrite(Self.endPort, _, _): end.withLock { $0 = .finished }
+      case let exit: end.withLock { $0 = .unexpected(exit) }
+      }
+    }
+  }
+
+  /// Goes on where another machine is: its memory, its processor, what it reported.
+  func take(over other: ConformanceMachine) throws {
+    let start = GuestPhysicalAddress(0)
+    // Guests leave what lies beyond their 8 MiB alone.
+    try memory.write(try other.memory.bytes(at: start, count: 8 << 20), at: start)
+    try engine.virtualCPUs[0].restoreState(try other.engine.virtualCPUs[0].saveState())
+    let reported = other.reports.withLock { $0 }
+    reports.withLock { $0 = reported }
+  }
+
   private func finish(_ reason: Outcome.End) {
     end.withLock { if $0 == nil { $0 = reason } }
     for processor in engine.virtualCPUs { processor.kick() }

@@ -50,7 +50,8 @@ struct KVMRunTests {
     #expect(state.instructionPointer == 0x8004)
     let other = try KVMEngineFixture(code)
     try other.cpu.restoreState(state)
-    #expect(try other.cpu.saveState() == state.withTime(of: try other.cpu.saveState()))
+    let restored = try other.cpu.saveState()
+    #expect(restored == state.withTime(of: restored))
     for next in [fixture, other] {
       #expect(try next.cpu.run(.resume) == .portWrite(PortAddress(0x80), .byte, 8))
     }
@@ -86,12 +87,6 @@ struct KVMRunTests {
       try fixture.cpu.setInstructionBudget(1)
     }
     try fixture.cpu.setInstructionBudget(nil)
-  }
-
-  @Test func `a triple fault is a shutdown`() throws {
-    // lidt of an empty table; int3
-    let fixture = try KVMEngineFixture([0x0F, 0x01, 0x1E, 0x00, 0x90, 0xCC])
-    #expect(try fixture.cpu.run(.resume) == .shutdown)
   }
 
   @Test func `delegated MSRs are the machine's`() throws {
