@@ -66,7 +66,7 @@ extension OpcodeSection {
       0F01 .   =F9 rdtscp    .    . @rdtscp
       0F01 NP  =FA monitorx  .    . @monitorx
       0F01 NP  =FB mwaitx    .    . @monitorx
-      0F01 NP  =FC clzero    .    . @clzero
+      0F01 .   =FC clzero    .    . @clzero
       """)
 
   /// VMX beyond group 7. None of it is offered.
