@@ -23,7 +23,9 @@ extension CPU {
     let address = i.memorySize > 0 ? effectiveAddress(op) : 0
     guard prepareMemory(op, i, address, registers) else { return .stop }
     if i.usesFlags { registers.store(arithmeticFlags | 2, Offset.flags) }
-    if let general = i.general { registers.store(register(at: general &* 8, UInt64.self), Offset.rax) }
+    if let general = i.general {
+      registers.store(register(at: general &* 8, UInt64.self), Offset.rax)
+    }
     if i.comparesStrings {
       registers.store(self[.rax], Offset.rax)
       registers.store(self[.rcx], Offset.rcx)
@@ -45,7 +47,9 @@ extension CPU {
         return .stop
       }
     }
-    if let general = i.general { setRegister(at: general &* 8, registers.load(Offset.rax, UInt64.self)) }
+    if let general = i.general {
+      setRegister(at: general &* 8, registers.load(Offset.rax, UInt64.self))
+    }
     if i.comparesStrings { self[.rcx] = registers.load(Offset.rcx) }
     if i.usesFlags {
       arithmeticFlags = registers.load(Offset.flags, UInt64.self) & Flags.arithmetic.rawValue
@@ -62,7 +66,9 @@ extension CPU {
     let cr0 = state.cr0
     let isSwitched = cr0 & CR0.taskSwitched.rawValue != 0
     if i.isWait {
-      if isSwitched, cr0 & CR0.monitorCoprocessor.rawValue != 0 { return raise(.deviceNotAvailable) }
+      if isSwitched, cr0 & CR0.monitorCoprocessor.rawValue != 0 {
+        return raise(.deviceNotAvailable)
+      }
       return registers.isX87ExceptionPending ? raise(.floatingPoint) : nil
     }
     if i.isEscape {
