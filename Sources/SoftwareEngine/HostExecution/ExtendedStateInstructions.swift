@@ -10,6 +10,7 @@ extension CPU {
     case .fxsave, .fxrstor: return executeFX(op, instruction, address)
     case .ldmxcsr, .stmxcsr, .vldmxcsr, .vstmxcsr: return executeMXCSR(op, instruction, address)
     case .xsave, .xsaveopt, .xsavec, .xrstor: return executeXSAVE(op, instruction, address)
+    case .maskmovq, .maskmovdqu, .vmaskmovdqu: return storeMasked(op, instruction)
     default: return raise(.invalidOpcode)
     }
   }

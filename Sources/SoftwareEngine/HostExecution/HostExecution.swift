@@ -17,7 +17,8 @@ extension CPU {
   func executeOnHost(_ op: Micro) -> Status {
     let unit = env.host
     let registers = unit.registers
-    let stub = unit.stubs[Int(op.immediate)]
+    // SAFETY: lowering stored the number of a compiled stub.
+    let stub = unsafe unit.stub(Int(op.immediate)).pointee
     let i = stub.instruction
     if let refusal = refusal(i, registers) { return refusal }
     let address = i.memorySize > 0 ? effectiveAddress(op) : 0

@@ -5,7 +5,7 @@ struct HostInstruction {
   enum Field { case none, reg, rm }
 
   /// The instruction with its memory operand at [RSI] and its general register made RAX.
-  var bytes: [UInt8] = []
+  var bytes = InstructionBytes()
   /// Which general register stands in for RAX; `nil` for none.
   var general: UInt8?
   /// Vector registers that are loaded before and stored after; a superset of those used.
@@ -31,6 +31,21 @@ struct HostInstruction {
   var opcode: UInt16 = 0
 }
 
+/// The bytes of one instruction, in place: at most 15.
+struct InstructionBytes {
+  private(set) var storage: InlineArray<16, UInt8> = .init(repeating: 0)
+  private(set) var count = 0
+
+  mutating func append(_ byte: UInt8) {
+    storage[count] = byte
+    count += 1
+  }
+
+  mutating func removeLast() { count -= 1 }
+
+  var array: [UInt8] { (0..<count).map { storage[$0] } }
+}
+
 extension HostInstruction {
   init(from i: Instruction) {
     isVEX = i.encoding == .vex
@@ -45,14 +60,13 @@ extension HostInstruction {
 
   /// True for what the vector unit and not the interpreter executes.
   static func handles(_ i: Instruction) -> Bool {
-    // The contingency decoder's mark.
-    if i.operation == .fwait, i.operands[2].kind == .x87 { return true }
     guard !i.traits.isDisjoint(with: [.x87, .mmx, .sse, .avx]) else { return false }
     switch i.operation {
     case .fxsave, .fxrstor, .xsave, .xsaveopt, .xsavec, .xsaves, .xrstor, .xrstors, .ldmxcsr,
       .stmxcsr, .vldmxcsr, .vstmxcsr, .prefetch, .prefetchw, .lfence, .mfence, .sfence, .pause,
       .clflush, .clflushopt, .clwb, .nop, .mov, .crc32, .popcnt, .movbe, .xgetbv, .xsetbv,
-      .andn, .bextr, .blsi, .blsmsk, .blsr, .bzhi, .mulx, .pdep, .pext, .rorx, .sarx, .shlx, .shrx:
+      .maskmovq, .maskmovdqu, .vmaskmovdqu, .andn, .bextr, .blsi, .blsmsk, .blsr, .bzhi, .mulx,
+      .pdep, .pext, .rorx, .sarx, .shlx, .shrx:
       return false
     default: return true
     }

@@ -34,9 +34,18 @@ struct Stub {
     guard position + 1024 < memory.byteCount else { return nil }
     let entry = unsafe UInt(bitPattern: memory.executable) + UInt(position)
     emitPrologue(i)
-    emit(i.bytes)
+    emit(i.bytes.array)
     emitEpilogue(i)
     return entry
+  }
+
+  /// Whether there may not be room for the instructions of another block.
+  var isNearlyFull: Bool { position + (Block.maximumCount + 1) * 1024 > memory.byteCount }
+
+  /// Starts over behind the fault exit.
+  func reset() {
+    position = 0
+    emitFaultExit()
   }
 
   // MARK: Parts

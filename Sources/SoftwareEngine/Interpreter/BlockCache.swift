@@ -153,6 +153,10 @@ extension CPU {
     _ physical: UInt64, _ entry: UnsafeMutablePointer<Block>
   ) -> UnsafePointer<Block>? {
     let cache = env.blocks
+    if env.host.isNearlyFull {
+      cache.flush()
+      env.host.reset()
+    }
     cache.reserve()
     let start = Int(physical & 4095)
     let ramOffset = state.codeRAMPage << 12
