@@ -1,5 +1,5 @@
-import Martlet
 import Foundation
+import Martlet
 import Testing
 
 extension GuestBootTests {
