@@ -3,7 +3,8 @@ public enum CPUIDModel: String, Sendable, CaseIterable {
   /// A 64-bit AMD processor of the K8 line, as QEMU's qemu64: for it, Linux assumes the fewest flaws and
   /// reads the fewest model-specific registers.
   case conservative64 = "conservative64"
-  /// A 32-bit Intel processor of the Pentium M line, with newer instructions.
+  /// A 32-bit Intel processor of the first Atom line, with newer instructions. That line executes in order:
+  /// Linux takes it to have none of the flaws of speculation, and maps itself into every process.
   case i686
   /// The host's name, family and brand, with those of its features that engines support.
   case host
@@ -17,6 +18,7 @@ public enum CPUIDModel: String, Sendable, CaseIterable {
     let count = UInt32(clamping: cpuCount)
     var table = CPUIDTable(entries: [])
     addBasicLeaves(to: &table, name, features, count)
+    addTopology(to: &table, count)
     if features.has(features.ecx1, 26) { addStateLeaves(to: &table, features) }
     addExtendedLeaves(to: &table, name, features, count)
     return table
@@ -57,6 +59,25 @@ public enum CPUIDModel: String, Sendable, CaseIterable {
       }
       table.set(entry)
     }
+  }
+
+  /// Leaf 0xB, which x2APICs come with: one package of cores of one thread. The engine adds the ids.
+  private func addTopology(to table: inout CPUIDTable, _ count: UInt32) {
+    let levels: [(shift: UInt32, count: UInt32, type: UInt32)] = [
+      (0, 1, 1), (Self.idBits(count), count, 2), (0, 0, 0),
+    ]
+    for (index, level) in levels.enumerated() {
+      let number = UInt32(index)
+      table.set(
+        CPUIDEntry(
+          leaf: 0xB, subleaf: number, isIndexed: true, eax: level.shift, ebx: level.count,
+          ecx: level.type << 8 | number))
+    }
+  }
+
+  /// How many bits of an APIC id tell the CPUs of a package apart.
+  private static func idBits(_ count: UInt32) -> UInt32 {
+    UInt32(UInt32.bitWidth - (max(count, 1) - 1).leadingZeroBitCount)
   }
 
   /// Leaf 0xD: x87, SSE and perhaps AVX state.
@@ -107,11 +128,13 @@ public enum CPUIDModel: String, Sendable, CaseIterable {
     // The time-stamp counter is invariant.
     table.set(CPUIDEntry(leaf: first + 7, edx: 1 << 8))
     let sizes: UInt32 = self == .i686 ? 0x2024 : 0x302E
-    let idBits = UInt32(UInt32.bitWidth - (max(count, 1) - 1).leadingZeroBitCount)
-    let cores = name.isAMD ? min(count, 256) - min(count, 1) | idBits << 12 : 0
-    table.set(CPUIDEntry(leaf: first + 8, eax: sizes, ecx: cores))
-    // Automatic IBRS: it costs an engine nothing, and guests then need no retpolines.
-    table.set(CPUIDEntry(leaf: first + 0x21, eax: 1 << 8))
+    let cores =
+      name.isAMD ? min(count, 256) - min(count, 1) | Self.idBits(count) << 12 : 0
+    table.set(
+      CPUIDEntry(leaf: first + 8, eax: sizes, ebx: features.ebxSizes, ecx: cores))
+    table.set(
+      CPUIDEntry(
+        leaf: first + 0x21, eax: Features.eaxSecurity, ecx: Features.ecxSecurity))
   }
 }
 
@@ -133,8 +156,8 @@ private struct Name {
       signature = 0x0006_0FB1
     case .i686:
       vendor = Self.words("GenuineIntel", count: 3)
-      // Family 6, model 13, stepping 8.
-      signature = 0x0000_06D8
+      // Family 6, model 28, stepping 10.
+      signature = 0x0001_06CA
     case .host:
       let zero = host.entry(leaf: 0)
       vendor = [zero.ebx, zero.edx, zero.ecx]
@@ -168,6 +191,8 @@ private struct Features {
   private(set) var edx7: UInt32
   private(set) var ecxExtended: UInt32
   private(set) var edxExtended: UInt32
+  /// Leaf 0x80000008, EBX.
+  private(set) var ebxSizes: UInt32
   /// Leaf 0xD, subleaf 1, EAX.
   private(set) var stateFeatures: UInt32 = 0
 
@@ -194,9 +219,25 @@ private struct Features {
     ecxExtended = extended.ecx & Self.bits(0...0, 5...5, 8...8)
     edxExtended = extended.edx & Self.bits(11...11, 20...20, 26...27, 29...29)
 
+    // FXSAVE writes the error pointers in any case: XSAVEERPTR on AMD, always so on Intel. No store bypass
+    // and no branch type confusion: SSB_NO, BTC_NO.
+    let savesPointers =
+      host.entry(leaf: 0).ebx != Self.firstWordOfAMD
+      || host.entry(leaf: 0x8000_0008).ebx & 1 << 2 != 0
+    ebxSizes = 1 << 26 | 1 << 29 | (savesPointers ? 1 << 2 : 0)
+
     if offersAVX { offerState(model, host) }
     if model == .i686 { dropLongMode() }
   }
+
+  /// Leaf 0x80000021, EAX: LFENCE always serializes; a null selector clears base and limit; automatic IBRS,
+  /// which costs an engine nothing and spares guests their retpolines; not affected by speculative return
+  /// stack overflow (SRSO_NO).
+  static let eaxSecurity: UInt32 = 1 << 2 | 1 << 6 | 1 << 8 | 1 << 29
+  /// ECX: not affected by transient scheduler attacks (TSA_SQ_NO, TSA_L1_NO).
+  static let ecxSecurity: UInt32 = 1 << 1 | 1 << 2
+  /// "Auth" of "AuthenticAMD".
+  private static let firstWordOfAMD: UInt32 = 0x6874_7541
 
   /// XSAVE, and on the host's model what builds upon it.
   private mutating func offerState(_ model: CPUIDModel, _ host: HostCPUID) {
