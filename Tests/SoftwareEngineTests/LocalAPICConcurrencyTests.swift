@@ -63,21 +63,48 @@ private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
     #expect(apic.deliverableVector() == nil)
   }
 
-  @Test func `a timer set while its predecessor fires is not lost`() {
-    let fixture = APICFixture()
-    let apic = fixture.apic
+  @Test func `a deadline set while the alarm is being switched off is not lost`() {
+    let clock = SlowClock()
+    let apic = LocalAPIC(index: .bootstrap, clock: clock, bus: APICBus())
+    _ = apic.write(Register.spurious, 0x1FF)
     _ = apic.write(Register.timerVector, 2 << 17 | 0x40)
-    // One thread fires alarms, as the machine's event thread would; the other sets deadlines.
-    let done = Counter()
+    clock.timer.isSlow.store(true, ordering: .releasing)
+    // The event thread found no deadline and disarms; meanwhile the guest sets one.
     onThreads(2) { thread in
       if thread == 0 {
-        while done.count == 0 { apic.timerFired() }
+        apic.timerFired()
       } else {
-        for deadline in UInt64(1_000)...6_000 { apic.setDeadline(deadline * 1_000_000) }
-        done.increment()
+        clock.timer.disarming.wait()
+        apic.setDeadline(5_000_000)
       }
     }
-    #expect(apic.readMSR(0x6E0) == 6_000_000_000)
-    #expect(fixture.clock.nextDeadline == VirtualInstant(nanoseconds: 6_000_000_000))
+    #expect(clock.timer.deadline.load(ordering: .acquiring) == 5_000_000)
   }
+}
+
+/// A clock whose timer takes its time to disarm and says so.
+private final class SlowClock: MachineClock {
+  final class SlowTimer: MachineTimer {
+    /// 0 when disarmed.
+    let deadline = Atomic<UInt64>(0)
+    let isSlow = Atomic<Bool>(false)
+    let disarming = DispatchSemaphore(value: 0)
+
+    func arm(at deadline: VirtualInstant) {
+      self.deadline.store(deadline.nanoseconds, ordering: .releasing)
+    }
+
+    func disarm() {
+      if isSlow.load(ordering: .acquiring) {
+        disarming.signal()
+        Thread.sleep(forTimeInterval: 0.05)
+      }
+      deadline.store(0, ordering: .releasing)
+    }
+  }
+
+  let timer = SlowTimer()
+  let wallClockAtStart: Int64 = 0
+  let now = VirtualInstant.start
+  func makeTimer(_ handler: @escaping @Sendable () -> Void) -> any MachineTimer { timer }
 }
