@@ -12,7 +12,6 @@ import X86
 @safe final class SoftwareVirtualCPU: VirtualCPU, @unchecked Sendable {
   let index: VirtualCPUIndex
   let environment: CPUEnvironment
-  private let storage: UnsafeMutablePointer<CPUState>
   /// Where the thread sleeps while the CPU is halted.
   private let wakeUp = HostEvent()
   /// What an instruction asked for next while the state was being saved.
@@ -21,20 +20,15 @@ import X86
   init(index: VirtualCPUIndex, environment: CPUEnvironment) {
     self.index = index
     self.environment = environment
-    // SAFETY: freed in deinit; this object owns it.
-    unsafe storage = .allocate(capacity: 1)
-    unsafe storage.initialize(to: CPUState.initial(environment))
+    // SAFETY: the environment owns the memory.
+    unsafe environment.rawMemory.state.initialize(to: CPUState.initial(environment))
     cpu.resetRegisters()
-  }
-
-  deinit {
-    unsafe storage.deinitialize(count: 1)
-    unsafe storage.deallocate()
   }
 
   var cpu: CPU {
     // SAFETY: both live as long as this object, which outlives every use of the value.
-    unsafe CPU(pointer: storage, environment: Unmanaged.passUnretained(environment))
+    unsafe CPU(
+      pointer: environment.rawMemory.state, environment: Unmanaged.passUnretained(environment))
   }
 
   // MARK: Running

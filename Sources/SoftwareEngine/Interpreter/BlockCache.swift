@@ -119,14 +119,13 @@ extension CPU {
   /// Makes the page of `linear` the one that code is fetched from.
   @inline(never)
   private func findCodePage(_ linear: UInt64) -> Bool {
-    let set = state.privilegeLevel == 3 ? TLB.userSet : TLB.supervisorSet
-    // SAFETY: the index lies in the TLB.
-    let entry = unsafe env.tlb.entries + set + TLBEntry.index(linear)
+    let set = unsafe state.privilegeLevel == 3 ? state.userTLB : state.supervisorTLB
+    let entry = unsafe TLBEntry(set, linear)
     let page = linear & ~4095
-    if unsafe entry.pointee.executeTag == page {
-      let host = unsafe UInt(page &+ entry.pointee.addend)
+    if page &+ entry.executeTag == 0 {
+      let host = UInt(page &+ entry.addend)
       unsafe state.codeHost = UnsafePointer(bitPattern: host)
-      state.codeRAMPage = unsafe UInt64(entry.pointee.ramPage)
+      state.codeRAMPage = UInt64(entry.ramPage)
       state.codePhysicalPage = env.physicalPage(ofRAMPage: state.codeRAMPage)
       state.codeLinearPage = page
       return true

@@ -19,7 +19,8 @@ import X86
   let delegatedMSRs: [ClosedRange<UInt32>]
   /// Serialises LOCK operations that no single host instruction can do.
   let splitLock: SplitLock
-  var tlb = TLB()
+  let rawMemory = VirtualCPUMemory()
+  var tlb: TLB
   let blocks: BlockCache
   let host = HostUnit()
   var modelRegisters: ModelRegisters
@@ -45,6 +46,7 @@ import X86
     self.apic = apic
     delegatedMSRs = configuration.delegatedMSRs
     self.splitLock = splitLock
+    tlb = unsafe TLB(rawMemory.tlb)
     blocks = BlockCache()
     modelRegisters = ModelRegisters(configuration.cpuid)
     lowEnd = memory.regions[0].byteCount

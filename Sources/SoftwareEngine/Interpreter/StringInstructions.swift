@@ -163,11 +163,11 @@ extension CPU {
     let linear = (state.linearBase[Int(segment)] &+ offset) & state.linearMask
     guard (linear & 4095) + bytes <= 4096 else { return nil }
     // SAFETY: the index is below the set size; the tag vouches for the page.
-    let entry = unsafe state.dataTLB + TLBEntry.index(linear)
-    let tag = unsafe isWrite ? entry.pointee.writeTag : entry.pointee.readTag
-    guard tag == linear & ~4095,
-      let host = unsafe UnsafeMutableRawPointer(bitPattern: UInt(linear &+ entry.pointee.addend))
+    let entry = unsafe TLBEntry(state.dataTLB, linear)
+    let tag = isWrite ? entry.writeTag : entry.readTag
+    guard linear &+ tag < 4096,
+      let host = unsafe UnsafeMutableRawPointer(bitPattern: UInt(linear &+ entry.addend))
     else { return nil }
-    return unsafe (host, linear, entry.pointee.ramPage)
+    return unsafe (host, linear, entry.ramPage)
   }
 }

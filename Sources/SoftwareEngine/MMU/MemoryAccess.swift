@@ -14,9 +14,9 @@ extension CPU {
     if offset &+ size <= end || end == .max {
       let linear =
         unsafe (state.linearBase[unchecked: Int(segment)] &+ offset) & state.linearMask
-      let entry = unsafe state.dataTLB + TLBEntry.index(linear)
-      if unsafe (linear &+ (size &- 1)) & ~4095 == entry.pointee.readTag {
-        let host = unsafe UnsafeRawPointer(bitPattern: UInt(linear &+ entry.pointee.addend))
+      let entry = unsafe TLBEntry(state.dataTLB, linear)
+      if linear &+ entry.readTag &+ (size &- 1) < 4096 {
+        let host = unsafe UnsafeRawPointer(bitPattern: UInt(linear &+ entry.addend))
         return unsafe host.unsafelyUnwrapped.loadUnaligned(as: T.self)
       }
     }
@@ -31,11 +31,11 @@ extension CPU {
     if offset &+ size <= end || end == .max {
       let linear =
         unsafe (state.linearBase[unchecked: Int(segment)] &+ offset) & state.linearMask
-      let entry = unsafe state.dataTLB + TLBEntry.index(linear)
-      if unsafe (linear &+ (size &- 1)) & ~4095 == entry.pointee.writeTag {
-        let host = unsafe UnsafeMutableRawPointer(bitPattern: UInt(linear &+ entry.pointee.addend))
+      let entry = unsafe TLBEntry(state.dataTLB, linear)
+      if linear &+ entry.writeTag &+ (size &- 1) < 4096 {
+        let host = unsafe UnsafeMutableRawPointer(bitPattern: UInt(linear &+ entry.addend))
         unsafe host.unsafelyUnwrapped.storeBytes(of: value, as: T.self)
-        unsafe noteStore(entry.pointee.ramPage, linear, size)
+        noteStore(entry.ramPage, linear, size)
         return true
       }
     }
@@ -54,9 +54,9 @@ extension CPU {
     if offset &+ size <= end || end == .max {
       let linear =
         unsafe (state.linearBase[unchecked: Int(segment)] &+ offset) & state.linearMask
-      let entry = unsafe state.dataTLB + TLBEntry.index(linear)
-      if unsafe (linear &+ (size &- 1)) & ~4095 == entry.pointee.writeTag {
-        let host = unsafe UnsafeMutableRawPointer(bitPattern: UInt(linear &+ entry.pointee.addend))
+      let entry = unsafe TLBEntry(state.dataTLB, linear)
+      if linear &+ entry.writeTag &+ (size &- 1) < 4096 {
+        let host = unsafe UnsafeMutableRawPointer(bitPattern: UInt(linear &+ entry.addend))
           .unsafelyUnwrapped
         var old = unsafe host.loadUnaligned(as: T.self)
         if isLocked {
@@ -64,7 +64,7 @@ extension CPU {
         } else {
           unsafe host.storeBytes(of: body(old), as: T.self)
         }
-        unsafe noteStore(entry.pointee.ramPage, linear, size)
+        noteStore(entry.ramPage, linear, size)
         return true
       }
     }

@@ -145,22 +145,25 @@ extension CPU {
     else { return }
     let set =
       switch right {
-      case .user: TLB.userSet
-      case .supervisor: TLB.supervisorSet
-      case .supervisorOverride: TLB.overrideSet
+      case .user: unsafe state.userTLB
+      case .supervisor: unsafe state.supervisorTLB
+      case .supervisorOverride: unsafe state.supervisorOverrideTLB
       }
-    let index = set + TLBEntry.index(linear)
-    let linearPage = linear & ~4095
-    // SAFETY: `index` lies in the TLB.
-    let entry = unsafe env.tlb.entries + index
-    let isLogged = unsafe entry.pointee.isLogged
-    unsafe entry.pointee = TLBEntry(
-      readTag: linearPage, writeTag: page.isWritable ? linearPage : 1,
-      executeTag: page.isExecutable ? linearPage : 1,
-      addend: UInt64(UInt(bitPattern: host)) &- linearPage,
-      ramPage: UInt32(truncatingIfNeeded: offset >> 12), isGlobal: page.isGlobal,
-      isLogged: isLogged)
-    env.tlb.noteFill(index, isGlobal: page.isGlobal)
+    let tag = 0 &- (linear & ~4095)
+    let entry = unsafe TLBEntry(set, linear)
+    let none = TLBSet.invalidTag(entry.index)
+    let ramPage = offset >> 12
+    entry.readTag = tag
+    entry.writeTag = page.isWritable ? tag : none
+    entry.executeTag = page.isExecutable ? tag : none
+    entry.executeKey = page.isExecutable ? tag &+ ramPage : none
+    entry.addend = UInt64(UInt(bitPattern: host)) &+ tag
+    entry.ramPage = UInt32(truncatingIfNeeded: ramPage)
+    // SAFETY: a page of RAM has a word.
+    entry.chunkWord = unsafe UInt64(UInt(bitPattern: state.codeChunks + Int(ramPage)))
+    entry.flags =
+      entry.flags & TLBEntryFlags.logged | (page.isGlobal ? TLBEntryFlags.global : 0)
+    env.tlb.noteFill(entry, isGlobal: page.isGlobal)
     if page.pageSize > 4096 { env.tlb.noteLargePage(linear, byteCount: page.pageSize) }
   }
 

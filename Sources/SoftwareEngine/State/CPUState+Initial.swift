@@ -6,14 +6,14 @@ extension CPUState {
   /// Memory's first content; `CPU.resetRegisters` gives the architecture's.
   static func initial(_ environment: CPUEnvironment) -> CPUState {
     // SAFETY: the TLB and the tracker live as long as the environment.
-    let entries = unsafe environment.tlb.entries
     return unsafe CPUState(
       registers: .init(repeating: 0), flagResult: 1, flagAuxiliary: 0, otherFlags: 2,
       linearBase: .init(repeating: 0), readEnd: .init(repeating: .max),
       writeEnd: .init(repeating: .max), linearMask: 0xFFFF_FFFF, attention: 0, stop: .none,
       faultVector: 0, faultHasErrorCode: false, faultErrorCode: 0, faultBelongsToNewTask: false,
-      dataTLB: entries, userTLB: entries + TLB.userSet, supervisorTLB: entries + TLB.supervisorSet,
-      supervisorOverrideTLB: entries + TLB.overrideSet,
+      dataTLB: environment.tlb.user, userTLB: environment.tlb.user,
+      supervisorTLB: environment.tlb.supervisor,
+      supervisorOverrideTLB: environment.tlb.override,
       codeChunks: environment.memory.codeTracker.chunks,
       codeVersions: environment.memory.codeTracker.versions,
       codeLinearPage: 1, codePhysicalPage: 0, codeHost: nil, codeRAMPage: 0,

@@ -41,11 +41,11 @@ import X86
   // MARK: Address translation
 
   /// The TLB set of the current privilege (and EFLAGS.AC): data accesses look here.
-  var dataTLB: UnsafeMutablePointer<TLBEntry>
-  var userTLB: UnsafeMutablePointer<TLBEntry>
-  var supervisorTLB: UnsafeMutablePointer<TLBEntry>
+  var dataTLB: UnsafeMutableRawPointer
+  var userTLB: UnsafeMutableRawPointer
+  var supervisorTLB: UnsafeMutableRawPointer
   /// Supervisor accesses while EFLAGS.AC lifts SMAP.
-  var supervisorOverrideTLB: UnsafeMutablePointer<TLBEntry>
+  var supervisorOverrideTLB: UnsafeMutableRawPointer
   /// One word a RAM page: chunks that hold decoded code (`CodeTracker.chunks`).
   var codeChunks: UnsafeMutablePointer<UInt64>
   var codeVersions: UnsafeMutablePointer<UInt32>
