@@ -1,3 +1,4 @@
+private import Glibc
 public import GuestMemory
 public import MachineTypes
 public import X86
@@ -21,11 +22,13 @@ public struct EngineConfiguration: Sendable {
   public var externalInterrupts: (any ExternalInterruptSource)?
   /// MSRs that the engine hands to the machine as `VMExit.msrRead` and `msrWrite`.
   public var delegatedMSRs: [ClosedRange<UInt32>]
+  /// How the software engine executes.
+  public var execution: ExecutionTier
 
   public init(
     memory: GuestRAM, virtualCPUCount: Int, cpuid: CPUIDTable, clock: any MachineClock,
     entropy: any EntropySource, externalInterrupts: (any ExternalInterruptSource)? = nil,
-    delegatedMSRs: [ClosedRange<UInt32>] = []
+    delegatedMSRs: [ClosedRange<UInt32>] = [], execution: ExecutionTier = .standard
   ) {
     self.memory = memory
     self.virtualCPUCount = virtualCPUCount
@@ -34,7 +37,27 @@ public struct EngineConfiguration: Sendable {
     self.entropy = entropy
     self.externalInterrupts = externalInterrupts
     self.delegatedMSRs = delegatedMSRs
+    self.execution = execution
   }
+}
+
+/// How the software engine executes guest code. What the guest sees is the same.
+public struct ExecutionTier: Hashable, Sendable {
+  /// How often a block is interpreted before it is translated; `nil` never translates.
+  public var translationThreshold: Int?
+
+  public init(translationThreshold: Int?) { self.translationThreshold = translationThreshold }
+
+  /// Translation of what runs more than a few times, unless the environment variable
+  /// `MARTLET_TRANSLATION_THRESHOLD` says another number, or `never`.
+  public static let standard: ExecutionTier = {
+    guard let word = unsafe getenv("MARTLET_TRANSLATION_THRESHOLD").map({ unsafe String(cString: $0) })
+    else { return ExecutionTier(translationThreshold: 8) }
+    return word == "never" ? .interpreter : ExecutionTier(translationThreshold: Int(word) ?? 8)
+  }()
+  public static let interpreter = ExecutionTier(translationThreshold: nil)
+  /// Everything is translated at once: for tests.
+  public static let translator = ExecutionTier(translationThreshold: 0)
 }
 
 /// Which engine it is, for logs, tests and `martlet doctor`.

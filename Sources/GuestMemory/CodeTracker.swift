@@ -13,8 +13,37 @@ private import Synchronization
 @safe package final class CodeTracker: Sendable {
   package static let chunkSize: UInt64 = 64
 
+  /// A vCPU that keeps code linked together, and must hear of pages that were rewritten.
+  ///
+  /// `@unchecked Sendable`: three words that any thread may set.
+  @safe package struct Listener: @unchecked Sendable {
+    package let attention: UnsafeMutablePointer<UInt32>
+    package let attentionBit: UInt32
+    /// Set to 0 after `attention`.
+    package let running: UnsafeMutablePointer<UInt32>
+    package let jumpMask: UnsafeMutablePointer<UInt64>
+
+    package init(
+      attention: UnsafeMutablePointer<UInt32>, attentionBit: UInt32,
+      running: UnsafeMutablePointer<UInt32>, jumpMask: UnsafeMutablePointer<UInt64>
+    ) {
+      unsafe self.attention = attention
+      self.attentionBit = attentionBit
+      unsafe self.running = running
+      unsafe self.jumpMask = jumpMask
+    }
+  }
+
+  private struct State {
+    var listeners: [Listener] = []
+    /// The last pages that were invalidated, by number modulo the capacity.
+    var pages: [UInt32] = []
+    var count: UInt64 = 0
+  }
+  private static let historyCapacity = 1024
+
   private let memory: SharedMapping
-  private let lock = Mutex(())
+  private let lock = Mutex(State())
   private let pageCount: Int
   private let usesBarrier: Bool
 
@@ -63,10 +92,41 @@ private import Synchronization
 
   /// Makes all decoded code of a page stale.
   package func invalidate(page: Int) {
-    lock.withLock { _ in
+    lock.withLock { state in
       // SAFETY: callers pass pages of the RAM mapping.
       unsafe versions[page] &+= 1
       unsafe chunks[page] = 0
+      guard !state.listeners.isEmpty else { return }
+      if state.pages.count < Self.historyCapacity {
+        state.pages.append(UInt32(page))
+      } else {
+        state.pages[Int(state.count % UInt64(Self.historyCapacity))] = UInt32(page)
+      }
+      state.count += 1
+      for listener in state.listeners {
+        // SAFETY: listeners are removed before their memory goes.
+        _ = unsafe chost_or32(listener.attention, listener.attentionBit)
+        unsafe listener.running.pointee = 0
+        unsafe listener.jumpMask.pointee = 0
+      }
+    }
+  }
+
+  package func add(_ listener: Listener) { lock.withLock { $0.listeners.append(listener) } }
+
+  package func remove(_ attention: UnsafeMutablePointer<UInt32>) {
+    let address = UInt(bitPattern: attention)
+    lock.withLock { $0.listeners.removeAll { unsafe UInt(bitPattern: $0.attention) == address } }
+  }
+
+  /// The pages invalidated since the count `seen`, which is brought up to date; `nil` when there were too
+  /// many to remember.
+  package func invalidations(since seen: inout UInt64) -> [UInt32]? {
+    lock.withLock { state in
+      let first = seen
+      seen = state.count
+      guard state.count - first <= UInt64(Self.historyCapacity) else { return nil }
+      return (first..<state.count).map { state.pages[Int($0 % UInt64(Self.historyCapacity))] }
     }
   }
 

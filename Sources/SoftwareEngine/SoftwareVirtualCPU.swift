@@ -1,5 +1,6 @@
 import CHost
 import EngineInterface
+import GuestMemory
 import HostSystem
 import MachineTypes
 import Synchronization
@@ -23,6 +24,36 @@ import X86
     // SAFETY: the environment owns the memory.
     unsafe environment.rawMemory.state.initialize(to: CPUState.initial(environment))
     cpu.resetRegisters()
+    if environment.translator != nil { listenForCodeChanges() }
+  }
+
+  deinit {
+    guard environment.translator != nil else { return }
+    let state = unsafe environment.rawMemory.state
+    unsafe withUnsafeMutablePointer(to: &state.pointee.attention) {
+      unsafe environment.memory.codeTracker.remove($0)
+    }
+  }
+
+  private func listenForCodeChanges() {
+    // SAFETY: the memory is fixed, and lives until the listener is removed.
+    let state = unsafe environment.rawMemory.state
+    unsafe state.pointee.translation.extended = UInt64(
+      UInt(bitPattern: environment.host.registers.base))
+    let tracker = environment.memory.codeTracker
+    unsafe withUnsafeMutablePointer(to: &state.pointee.attention) { attention in
+      unsafe withUnsafeMutablePointer(to: &state.pointee.translation.running) { running in
+        unsafe withUnsafeMutablePointer(to: &state.pointee.translation.jumpMask) { mask in
+          unsafe tracker.add(
+            CodeTracker.Listener(
+              attention: attention, attentionBit: Attention.codeChanged, running: running,
+              jumpMask: mask))
+        }
+      }
+    }
+    if let translator = environment.translator {
+      environment.tlb.jumps.setWayOut(translator.wayOut)
+    }
   }
 
   var cpu: CPU {
@@ -40,6 +71,7 @@ import X86
     }
     let cpu = cpu
     cpu.complete(entry)
+    if environment.translator != nil { cpu.bindThread() }
     let exit = cpu.run()
     return exit
   }

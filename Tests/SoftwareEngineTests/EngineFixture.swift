@@ -32,12 +32,14 @@ struct EngineFixture {
   static let dataAddress: UInt64 = 0x20_0000
   static let stackTop: UInt64 = 0x30_0000
 
-  init(cpuid: CPUIDTable, cpuCount: Int = 1) throws {
+  init(
+    cpuid: CPUIDTable, cpuCount: Int = 1, execution: ExecutionTier = .standard
+  ) throws {
     memory = try GuestRAM(byteCount: 16 << 20)
     engine = try SoftwareExecutionEngine(
       EngineConfiguration(
         memory: memory, virtualCPUCount: cpuCount, cpuid: cpuid, clock: StillClock(),
-        entropy: CountingEntropy()))
+        entropy: CountingEntropy(), execution: execution))
   }
 
   var cpu: any VirtualCPU { engine.virtualCPUs[0] }

@@ -32,6 +32,11 @@ struct OracleForm {
     try compare(Self.x87Forms, perForm: 6)
   }
 
+  /// mov r9b, [rsi]; mov [rsi], r9b; mov r9b, [rdi]; mov [rdi], r9b; mov r9d, 0
+  private static let warmUp: [UInt8] = [
+    0x44, 0x8A, 0x0E, 0x44, 0x88, 0x0E, 0x44, 0x8A, 0x0F, 0x44, 0x88, 0x0F, 0x41, 0xB9, 0, 0, 0, 0,
+  ]
+
   private func compare(_ forms: [OracleForm], perForm: Int) throws {
     let wanted = ProcessInfo.processInfo.environment["MARTLET_ORACLE_CASES"].flatMap { Int($0) }
     let rounds = wanted.map { max(1, $0 / forms.count) } ?? perForm
@@ -41,7 +46,8 @@ struct OracleForm {
     var count = 0
     var failures: [String: String] = [:]
     for form in forms {
-      try fixture.enter64BitMode(form.bytes + [0xF4])
+      // The accesses before the instruction put its pages into the TLB.
+      try fixture.enter64BitMode(Self.warmUp + form.bytes + [0xF4])
       let initial = try fixture.cpu.saveState()
       for _ in 0..<rounds where failures[form.name] == nil {
         count += 1

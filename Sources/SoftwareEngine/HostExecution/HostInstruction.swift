@@ -171,20 +171,28 @@ extension HostInstruction {
   }
 
   private mutating func appendImmediate(_ i: Instruction) {
-    let isImmediate =
-      switch (i.map, i.opcode) {
-      case (.map0F3A, _), (.map0F, 0x70...0x73), (.map0F, 0xC2), (.map0F, 0xC4...0xC6): true
-      default: false
-      }
-    guard isImmediate else { return }
-    var value = UInt8(truncatingIfNeeded: i.immediate)
-    // VBLENDV's fourth register stands in the immediate.
-    if isVEX, i.map == .map0F3A, (0x4A...0x4C).contains(i.opcode) {
-      let register = i.operands[3].kind == .vector ? i.operands[3].number : value >> 4
-      value = register << 4
-      vectors |= 1 << UInt16(register & 15)
-    }
+    guard HostInstruction.hasImmediate(i) else { return }
+    let value = HostInstruction.immediateByte(i)
+    if HostInstruction.namesFourthRegister(i) { vectors |= 1 << UInt16(value >> 4) }
     bytes.append(value)
+  }
+
+  static func hasImmediate(_ i: Instruction) -> Bool {
+    switch (i.map, i.opcode) {
+    case (.map0F3A, _), (.map0F, 0x70...0x73), (.map0F, 0xC2), (.map0F, 0xC4...0xC6): true
+    default: false
+    }
+  }
+
+  /// The immediate; VBLENDV's fourth register stands in it.
+  static func immediateByte(_ i: Instruction) -> UInt8 {
+    let value = UInt8(truncatingIfNeeded: i.immediate)
+    guard namesFourthRegister(i) else { return value }
+    return (i.operands[3].kind == .vector ? i.operands[3].number : value >> 4) << 4
+  }
+
+  private static func namesFourthRegister(_ i: Instruction) -> Bool {
+    i.encoding == .vex && i.map == .map0F3A && (0x4A...0x4C).contains(i.opcode)
   }
 
   private mutating func readImplicit(_ i: Instruction) {
@@ -202,7 +210,7 @@ extension HostInstruction {
   }
 
   /// Where a general register stands among the operands.
-  private static func generalField(_ i: Instruction) -> Field {
+  static func generalField(_ i: Instruction) -> Field {
     let isScalar = i.mandatoryPrefix == 0xF3 || i.mandatoryPrefix == 0xF2
     switch (i.map, i.opcode) {
     case (.map0F, 0x50), (.map0F, 0xD7), (.map0F, 0xC5): return .reg

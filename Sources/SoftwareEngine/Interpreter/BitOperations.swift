@@ -75,7 +75,6 @@ extension CPU {
       let flags = arithmeticFlags & ~(1 << 6)
       if value == 0 {
         arithmeticFlags = flags | 1 << 6
-        if T.bitWidth == 32 { setRegister(at: op.first, register(at: op.first, T.self)) }
       } else {
         arithmeticFlags = flags
         let index = kind == 0 ? trailing : T(truncatingIfNeeded: T.bitWidth - 1) &- leading

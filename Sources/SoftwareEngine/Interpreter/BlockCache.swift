@@ -13,6 +13,8 @@ import X86Decoder
   /// The code version of the page when it was decoded.
   var version: UInt32
   var first: UnsafePointer<MicroInstruction>
+  /// How often it was interpreted.
+  var heat: UInt16 = 0
 
   static let maximumCount = 64
 }
@@ -21,7 +23,7 @@ import X86Decoder
 @safe final class BlockCache {
   static let tableSize = 1 << 15
   static let arenaCapacity = 1 << 19
-  static let coldCapacity = 1 << 16
+  static let coldCapacity = 1 << 17
 
   let table: UnsafeMutablePointer<Block>
   let arena: UnsafeMutablePointer<MicroInstruction>
@@ -52,13 +54,22 @@ import X86Decoder
       first: UnsafePointer(arena))
     unsafe table.initialize(repeating: empty, count: Self.tableSize)
     arenaCount = 0
-    coldCount = 0
   }
 
+  /// Throws the blocks away. Cold instructions stay: translated code may refer to them.
   func flush() {
     clear()
     flushCount &+= 1
   }
+
+  /// Throws the blocks and the cold instructions away.
+  func flushAll() {
+    flush()
+    coldCount = 0
+  }
+
+  /// Whether there may not be room for the cold instructions of another block.
+  var isColdNearlyFull: Bool { coldCount + 4 * Block.maximumCount > Self.coldCapacity }
 
   @inline(__always)
   func entry(_ physical: UInt64, _ mode: ExecutionMode) -> UnsafeMutablePointer<Block> {
@@ -69,11 +80,7 @@ import X86Decoder
 
   /// Room for one block; flushes everything when the arena is full.
   func reserve() {
-    if arenaCount + Block.maximumCount > Self.arenaCapacity
-      || coldCount + Block.maximumCount > Self.coldCapacity
-    {
-      flush()
-    }
+    if arenaCount + Block.maximumCount > Self.arenaCapacity { flush() }
   }
 
   func append(_ instruction: MicroInstruction) {
@@ -118,7 +125,7 @@ extension CPU {
 
   /// Makes the page of `linear` the one that code is fetched from.
   @inline(never)
-  private func findCodePage(_ linear: UInt64) -> Bool {
+  func findCodePage(_ linear: UInt64) -> Bool {
     let set = unsafe state.privilegeLevel == 3 ? state.userTLB : state.supervisorTLB
     let entry = unsafe TLBEntry(set, linear)
     let page = linear & ~4095
@@ -152,10 +159,7 @@ extension CPU {
     _ physical: UInt64, _ entry: UnsafeMutablePointer<Block>
   ) -> UnsafePointer<Block>? {
     let cache = env.blocks
-    if env.host.isNearlyFull {
-      cache.flush()
-      env.host.reset()
-    }
+    makeRoomForCode()
     cache.reserve()
     let start = Int(physical & 4095)
     let ramOffset = state.codeRAMPage << 12
@@ -201,6 +205,15 @@ extension CPU {
       physical: physical, mode: state.mode, count: UInt16(count),
       byteLength: UInt16(position - start), version: version, first: first)
     return unsafe UnsafePointer(entry)
+  }
+
+  /// Throws all code away, translated code included, when what both tiers share is nearly full. Not while
+  /// a block runs.
+  func makeRoomForCode() {
+    guard env.host.isNearlyFull || env.blocks.isColdNearlyFull else { return }
+    env.blocks.flushAll()
+    env.translator?.flush()
+    env.host.reset()
   }
 
   /// An instruction that crosses into the next page, or over the code segment's limit: decoded each

@@ -22,6 +22,12 @@ import X86
   let rawMemory = VirtualCPUMemory()
   var tlb: TLB
   let blocks: BlockCache
+  /// `nil` where code is only interpreted.
+  let translator: Translator?
+  /// How often a block is interpreted before it is translated.
+  let translationThreshold: UInt16
+  /// How far the tracker's list of rewritten pages has been read.
+  var seenInvalidations: UInt64 = 0
   let host = HostUnit()
   var modelRegisters: ModelRegisters
   /// Vectors of level-triggered interrupts that got their EOI; the machine is told of each.
@@ -46,8 +52,13 @@ import X86
     self.apic = apic
     delegatedMSRs = configuration.delegatedMSRs
     self.splitLock = splitLock
-    tlb = unsafe TLB(rawMemory.tlb)
+    tlb = TLB(rawMemory)
+    translationThreshold = UInt16(
+      clamping: configuration.execution.translationThreshold ?? 0)
     blocks = BlockCache()
+    translator =
+      configuration.execution.translationThreshold != nil
+      ? Translator(pageCount: Int(configuration.memory.mapping.byteCount >> 12)) : nil
     modelRegisters = ModelRegisters(configuration.cpuid)
     lowEnd = memory.regions[0].byteCount
     highEnd = memory.regions.count > 1 ? memory.regions[1].end : 0
@@ -93,6 +104,13 @@ import X86
   func noteWrite(physical address: UInt64, byteCount: UInt64, by cpu: CPU) {
     guard let offset = ramOffset(address, byteCount: byteCount) else { return }
     noteWrite(ramOffset: offset, byteCount: byteCount, by: cpu)
+  }
+
+  /// Reports a store to a page that the TLB knows.
+  func noteWrite(linear: UInt64, byteCount: UInt64, by cpu: CPU) {
+    let entry = unsafe TLBEntry(cpu.state.dataTLB, linear)
+    noteWrite(
+      ramOffset: UInt64(entry.ramPage) << 12 | (linear & 4095), byteCount: byteCount, by: cpu)
   }
 
   func noteWrite(ramOffset offset: UInt64, byteCount: UInt64, by cpu: CPU) {

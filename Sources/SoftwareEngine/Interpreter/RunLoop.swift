@@ -91,6 +91,13 @@ extension CPU {
         deliverRecordedFault()
         return nil
       }
+      if let translator = env.translator {
+        switch unsafe runTranslated(translator, block) {
+        case .interpret: break
+        case .lookAgain: continue
+        case .exit(let exit): return exit
+        }
+      }
       // SAFETY: a block's instructions lie in the arena, which is emptied only by `lookUpBlock`.
       let count = unsafe UInt64(block.pointee.count)
       if state.budget < count {
@@ -137,7 +144,7 @@ extension CPU {
   }
 
   /// An instruction stopped short of completing.
-  private func stopped(_ op: Micro) -> VMExit? {
+  func stopped(_ op: Micro) -> VMExit? {
     let stop = state.stop
     if stop == .fault, state.faultBelongsToNewTask {
       state.faultBelongsToNewTask = false
@@ -158,7 +165,7 @@ extension CPU {
   }
 
   /// Delivers the recorded fault; a triple fault makes the next attention a shutdown.
-  private func deliverRecordedFault() {
+  func deliverRecordedFault() {
     if !deliverFault() {
       state.activity = .shutdown
       raiseAttention(Attention.interrupt)
@@ -226,6 +233,7 @@ extension CPU {
   @inline(never)
   private func serveAttention() -> VMExit? {
     clearAttention(Attention.codeChanged | Attention.interrupt)
+    dropRewrittenCode()
     if !env.endedInterrupts.isEmpty {
       let vector = env.endedInterrupts.removeFirst()
       if !env.endedInterrupts.isEmpty { raiseAttention(Attention.interrupt) }

@@ -136,12 +136,15 @@ enum TLBEntryFlags {
   private var largeBase: UInt64 = 0
   private var largeMask: UInt64 = 0
   private var hasLarge = false
+  var jumps: JumpTables
 
   static let setCount = 3
   static let byteCount = setCount * TLBSet.byteCount
 
-  /// - Parameter memory: `byteCount` bytes that outlive this value.
-  init(_ memory: UnsafeMutableRawPointer) {
+  /// - Parameter raw: outlives this value.
+  init(_ raw: VirtualCPUMemory) {
+    let memory = unsafe raw.tlb
+    jumps = unsafe JumpTables(raw.jumpTables)
     unsafe user = memory
     unsafe supervisor = memory + TLBSet.byteCount
     unsafe override = memory + 2 * TLBSet.byteCount
@@ -198,6 +201,7 @@ enum TLBEntryFlags {
     }
     logCount = 0
     hasLarge = false
+    jumps.flushAll()
   }
 
   /// Flushes all but global pages.
@@ -211,6 +215,7 @@ enum TLBEntryFlags {
       entry.flags &= ~TLBEntryFlags.logged
     }
     logCount = 0
+    jumps.flushNonGlobal()
   }
 
   /// Flushes one page, global or not.
@@ -219,6 +224,7 @@ enum TLBEntryFlags {
       flushAll()
       return
     }
+    jumps.flush(page: linear)
     let tag = 0 &- (linear & ~4095)
     for number in 0..<Self.setCount {
       let entry = unsafe TLBEntry(set(number), linear)

@@ -134,6 +134,9 @@ extension CPU {
     unsafe withUnsafeMutablePointer(to: &pointer.pointee.attention) {
       _ = unsafe chost_or32($0, bits)
     }
+    // Translated code looks at these instead.
+    unsafe pointer.pointee.translation.running = 0
+    unsafe pointer.pointee.translation.jumpMask = 0
   }
 
   @inline(__always)

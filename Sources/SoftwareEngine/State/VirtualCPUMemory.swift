@@ -4,7 +4,8 @@
   /// Byte offsets from the state, all page-aligned.
   enum Offset {
     static let tlb = (MemoryLayout<CPUState>.size + 4095) & ~4095
-    static let end = tlb + TLB.byteCount
+    static let jumpTables = tlb + ((TLB.byteCount + 4095) & ~4095)
+    static let end = jumpTables + JumpTables.byteCount
   }
 
   let base: UnsafeMutableRawPointer
@@ -20,4 +21,5 @@
     unsafe base.assumingMemoryBound(to: CPUState.self)
   }
   var tlb: UnsafeMutableRawPointer { unsafe base + Offset.tlb }
+  var jumpTables: UnsafeMutableRawPointer { unsafe base + Offset.jumpTables }
 }

@@ -1,0 +1,176 @@
+import X86Decoder
+
+/// Near jumps, calls and returns.
+///
+/// Targets of direct branches count from the code page. A branch to another page finds out whether the page there
+/// is the one that it was linked to by the TLB's execute key.
+extension BlockEmitter {
+  /// The opcode's width is the mode's: no truncation to 16 bits.
+  private func isNear(_ i: Instruction) -> Bool { Int(i.operandSize) == stackWidth }
+
+  /// A direct branch's target; `nil` where it is too far to be worth a constant.
+  private func target(_ i: Instruction) -> Int32? {
+    let value = Int64(nextOffset) + i.immediate
+    guard value == Int64(Int32(truncatingIfNeeded: value)) else { return nil }
+    return Int32(truncatingIfNeeded: value)
+  }
+
+  mutating func emitConditionalJump(_ i: Instruction) -> Outcome {
+    guard isNear(i), let target = target(i) else { return .refused }
+    code.bytes(0x0F, 0x80 | i.opcode & 15)
+    let place = unsafe code.displacement(to: nil)
+    unsafe addPendingEdge(place, executed: executed + 1, target: target)
+    return .emitted
+  }
+
+  mutating func emitJump(_ i: Instruction) -> Outcome {
+    guard isNear(i) else { return .refused }
+    if i.operands[0].kind == .relative {
+      guard let target = target(i) else { return .refused }
+      emitEdge(executed: executed + 1, target: target)
+      return .ended
+    }
+    guard emitTarget(i) else { return .refused }
+    emitIndirect(i) { _ in }
+    return .ended
+  }
+
+  mutating func emitCall(_ i: Instruction) -> Outcome {
+    guard isNear(i) else { return .refused }
+    if i.operands[0].kind == .relative {
+      guard let target = target(i) else { return .refused }
+      emitPushLookUp(i)
+      emitReturnAddress()
+      emitPushCommit()
+      code.move(Host.r14, Host.guestRSP)
+      emitStoreCheck(size: stackWidth, isComplete: false, target: target)
+      emitEdge(executed: executed + 1, target: target)
+      return .ended
+    }
+    guard emitTarget(i) else { return .refused }
+    code.store(Host.r14, .state(StateOffset.temporary))
+    emitPushLookUp(i)
+    emitReturnAddress()
+    // The store is repeated, harmlessly, if the interpreter takes over from here.
+    code.address(Host.r14, base: Host.guestRSP, Int32(-stackWidth), isWide: is64Bit)
+    emitStoreCheck(size: stackWidth, isComplete: false, target: Int32.min)
+    code.load(Host.r14, .state(StateOffset.temporary))
+    emitIndirect(i) { $0.emitPushCommit() }
+    return .ended
+  }
+
+  /// Stores the next instruction's address at [R14 + RCX].
+  private mutating func emitReturnAddress() {
+    code.address(Host.rcx, base: Host.r14, index: Host.rcx, 0)
+    code.load(Host.r14, .state(StateOffset.codePage))
+    code.address(Host.r14, base: Host.r14, Int32(nextOffset), isWide: is64Bit)
+    code.legacy(HostOpcode(opcode: 0x89, isWide: is64Bit), Host.r14, .base(Host.rcx))
+  }
+
+  mutating func emitReturn(_ i: Instruction) -> Outcome {
+    guard isNear(i) else { return .refused }
+    let extra = i.operands[0].kind == .immediate ? Int32(i.immediate & 0xFFFF) : 0
+    code.move(Host.r14, Host.guestRSP, isWide: is64Bit)
+    emitLookUp(i, size: stackWidth, isWrite: false)
+    code.legacy(HostOpcode(opcode: 0x8B, isWide: is64Bit), Host.r14, .guest)
+    emitIndirect(i) {
+      $0.code.address(
+        Host.guestRSP, base: Host.guestRSP, Int32($0.stackWidth) + extra, isWide: $0.is64Bit)
+    }
+    return .ended
+  }
+
+  /// An indirect branch's target, in R14.
+  private mutating func emitTarget(_ i: Instruction) -> Bool {
+    let operand = i.operands[0]
+    if operand.kind == .general {
+      if let host = Host.register(operand.number) {
+        code.move(Host.r14, host, isWide: is64Bit)
+      } else {
+        code.load(Host.r14, .state(StateOffset.register(operand.number)))
+      }
+      return true
+    }
+    guard operand.kind == .memory, emitLinear(i) else { return false }
+    emitLookUp(i, size: stackWidth, isWrite: false)
+    code.legacy(HostOpcode(opcode: 0x8B, isWide: is64Bit), Host.r14, .guest)
+    return true
+  }
+
+  /// Goes to the linear address in R14 by the jump table; the interpreter executes the whole instruction
+  /// where the table does not know it. `commit` emits what else the instruction does.
+  private mutating func emitIndirect(_ i: Instruction, commit: (inout BlockEmitter) -> Void) {
+    let number = key.has(TranslationKey.user) ? 0 : 1
+    let table = VirtualCPUMemory.Offset.jumpTables + number * JumpTable.byteCount
+    code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
+    code.load(Host.rcx, .stateArray(table + JumpTable.tags, index: Host.rcx))
+    code.address(Host.rcx, base: Host.rcx, index: Host.r14, 0)
+    code.bytes(0xE3, 0x05)  // jrcxz +5
+    jumpToSlowSite(i)
+    commit(&self)
+    // If attention came in between, this finds entry 0, which leads out.
+    code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
+    code.address(Host.count, base: Host.count, Int32(-(executed + 1)))
+    code.legacy(
+      HostOpcode(opcode: 0xFF), 4, .stateArray(table + JumpTable.targets, index: Host.rcx))
+  }
+
+  /// Leaves for a direct target: counts, looks for attention when going backwards, and jumps once linked.
+  mutating func emitEdge(executed: Int, target: Int32) {
+    code.address(Host.count, base: Host.count, Int32(-executed))
+    let isSamePage = target >= 0 && target < 4096
+    let isBackward = Int(target) <= blockOffset
+    guard isSamePage else { return emitPageEdge(target: target, isBackward: isBackward) }
+    if isBackward {
+      code.load32(Host.rcx, .state(StateOffset.running))
+      code.bytes(0xE3, 0x05)  // jrcxz +5
+    }
+    let place = unsafe code.jump(nil)
+    unsafe Assembler.patch(place, code.cursor)
+    let site = translator.append(
+      Site(
+        kind: .edge, executed: 0, blockOffset: UInt16(blockOffset),
+        patch: unsafe translator.offset(place), target: target))
+    unsafe code.leave(site, stubs.exit)
+  }
+
+  private mutating func emitPageEdge(target: Int32, isBackward: Bool) {
+    let page = target & ~4095
+    code.load(Host.r14, .state(StateOffset.codePage))
+    code.address(Host.r14, base: Host.r14, page, isWide: is64Bit)
+    var leaving: UnsafeMutablePointer<UInt8>?
+    if isBackward {
+      code.load32(Host.rcx, .state(StateOffset.running))
+      unsafe leaving = emitForwardCounterJump()
+    }
+    code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
+    code.load(Host.rcx, .stateArray(executeSet + TLBSet.executeKeys, index: Host.rcx))
+    // The expected page is patched in. All ones match nothing.
+    code.bytes(0x4A, 0x8D, 0x8C, 0x31)  // lea rcx, [rcx + r14 + …]
+    let keyPlace = unsafe code.cursor
+    code.word32(Int32.min)
+    let linked = unsafe emitForwardCounterJump()
+    if let leaving = unsafe leaving { unsafe land(leaving) }
+    let away = unsafe code.cursor
+    let siteNumber = UInt32(translator.siteCount)
+    unsafe code.leave(siteNumber, stubs.exit)
+    unsafe land(linked)
+    code.store(Host.r14, .state(StateOffset.codePage))
+    let place = unsafe code.jump(away)
+    _ = translator.append(
+      Site(
+        kind: .pageEdge, executed: 0, blockOffset: UInt16(blockOffset),
+        patch: unsafe translator.offset(place), keyPatch: unsafe translator.offset(keyPlace),
+        target: target & 4095))
+  }
+
+  /// JRCXZ to a place that `land` names.
+  private mutating func emitForwardCounterJump() -> UnsafeMutablePointer<UInt8> {
+    code.bytes(0xE3, 0)
+    return unsafe code.cursor - 1
+  }
+
+  private mutating func land(_ place: UnsafeMutablePointer<UInt8>) {
+    unsafe place.pointee = UInt8(truncatingIfNeeded: code.cursor - place - 1)
+  }
+}

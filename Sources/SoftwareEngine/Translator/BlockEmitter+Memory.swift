@@ -1,0 +1,106 @@
+import X86
+import X86Decoder
+
+/// Addresses, TLB look-ups and what follows a store.
+extension BlockEmitter {
+  /// The byte offset of the TLB set that this block's data accesses use.
+  private var set: Int {
+    let number =
+      key.has(TranslationKey.user) ? 0 : (key.has(TranslationKey.override) ? 2 : 1)
+    return VirtualCPUMemory.Offset.tlb + number * TLBSet.byteCount
+  }
+
+  /// The set that its code is fetched by.
+  var executeSet: Int {
+    VirtualCPUMemory.Offset.tlb + (key.has(TranslationKey.user) ? 0 : 1) * TLBSet.byteCount
+  }
+
+  /// Loads a guest register that lives in memory into a scratch register, or names its host register.
+  mutating func fetch(_ guest: UInt8, into scratch: UInt8) -> UInt8 {
+    if let host = Host.register(guest) { return host }
+    code.load(scratch, .state(StateOffset.register(guest)))
+    return scratch
+  }
+
+  /// The memory operand's offset in its segment, in R14. Uses RCX.
+  mutating func emitOffset(_ i: Instruction) {
+    let isWide = i.addressSize == 8
+    if i.base == Instruction.ripRegister {
+      code.load(Host.r14, .state(StateOffset.codePage))
+      emitAdd(Int64(nextOffset) + i.displacement, isWide: isWide)
+      return
+    }
+    let hasBase = i.base < 16
+    let hasIndex = i.index < 16
+    guard hasBase || hasIndex else {
+      let value = UInt64(bitPattern: i.displacement)
+      code.moveImmediate(Host.r14, isWide ? value : value & 0xFFFF_FFFF)
+      return
+    }
+    let displacement = Int32(truncatingIfNeeded: i.displacement)
+    let base = hasBase ? fetch(i.base, into: Host.r14) : nil
+    let index = hasIndex ? fetch(i.index, into: Host.rcx) : 4
+    code.address(
+      Host.r14, base: base, index: index, scale: hasIndex ? i.scale : 0, displacement,
+      isWide: isWide)
+  }
+
+  /// Adds a constant to R14.
+  mutating func emitAdd(_ value: Int64, isWide: Bool) {
+    let low = Int32(truncatingIfNeeded: value)
+    code.address(Host.r14, base: Host.r14, low, isWide: isWide)
+    // At the very ends of the range it takes two.
+    if isWide, Int64(low) != value {
+      code.address(Host.r14, base: Host.r14, Int32(truncatingIfNeeded: (value - Int64(low)) / 2))
+      code.address(Host.r14, base: Host.r14, Int32(truncatingIfNeeded: (value - Int64(low)) / 2))
+    }
+  }
+
+  /// The memory operand's linear address, in R14. `false`: its segment is not plain.
+  mutating func emitLinear(_ i: Instruction) -> Bool {
+    let isThread = i.segment == 4 || i.segment == 5
+    if !is64Bit {
+      if i.segment == 4, !key.has(TranslationKey.plainFS) { return false }
+      if i.segment == 5, !key.has(TranslationKey.plainGS) { return false }
+      // CS may be execute-only, and is never written through.
+      if i.segment == 1 { return false }
+    }
+    emitOffset(i)
+    if isThread {
+      code.load(Host.rcx, .state(StateOffset.linearBase + Int(i.segment) * 8))
+      code.address(Host.r14, base: Host.r14, index: Host.rcx, 0, isWide: is64Bit)
+    }
+    return true
+  }
+
+  /// With a linear address in R14: leaves RCX such that [R14 + RCX] is its `size` bytes, or goes to the slow site.
+  mutating func emitLookUp(_ i: Instruction, size: Int, isWrite: Bool) {
+    let tags = set + (isWrite ? TLBSet.writeTags : TLBSet.readTags)
+    code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
+    code.load(Host.rcx, .stateArray(tags, index: Host.rcx))
+    code.address(Host.rcx, base: Host.rcx, index: Host.r14, Int32(size - 1))
+    code.extract(Host.rcx, Host.rcx, mask: StateOffset.pageMask)
+    code.bytes(0xE3, 0x05)  // jrcxz +5
+    jumpToSlowSite(i)
+    code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
+    code.load(Host.rcx, .stateArray(set + TLBSet.addends, index: Host.rcx))
+  }
+
+  /// After a store, with its linear address in R14: leaves where the page holds code.
+  ///
+  /// - Parameter site: what is known of the place; its `resume` is set here.
+  mutating func emitStoreCheck(size: Int, isComplete: Bool = true, target: Int32 = 0) {
+    code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
+    code.load(Host.rcx, .stateArray(set + TLBSet.chunkWords, index: Host.rcx))
+    code.load(Host.rcx, .base(Host.rcx))
+    code.bytes(0xE3, 0x05)  // jrcxz +5
+    let place = unsafe code.jump(nil)
+    let site = translator.append(
+      Site(
+        kind: .store, vectors: vectorsLoaded ? vectorWidth : 0, executed: UInt16(executed + 1),
+        blockOffset: UInt16(blockOffset), size: UInt8(size), isComplete: isComplete,
+        resume: unsafe translator.offset(code.cursor),
+        target: isComplete ? Int32(nextOffset) : target))
+    unsafe addPending(place, site: site)
+  }
+}

@@ -1,0 +1,94 @@
+import X86Decoder
+
+/// SSE and AVX instructions, as they stand, on the guest's vector registers in the host's.
+extension BlockEmitter {
+  mutating func emitVector(_ i: Instruction) -> Outcome {
+    let isVEX = i.encoding == .vex
+    guard key.has(isVEX ? TranslationKey.avx : TranslationKey.sse) else { return .refused }
+    if i.traits.contains(.vectorIndex) || i.prefixes.contains(.lock) { return .refused }
+    guard isWhole(i) else { return .refused }
+    let field = HostInstruction.generalField(i)
+    var size = 0
+    var isStore = false
+    for position in 0..<4 where i.operands[position].kind == .memory {
+      size = Int(i.operands[position].byteCount)
+      isStore = i.operands[position].access.writes
+    }
+    if i.hasMemoryOperand, size == 0 || size > 32 { return .refused }
+    loadVectors()
+    // The general register, if there is one.
+    var reg = i.reg
+    var rm = HostOperand.register(i.rm)
+    var result: UInt8?
+    if field == .reg {
+      if let host = Host.register(i.reg) {
+        reg = host
+      } else {
+        // Only ever written; RCX is the address's.
+        guard !i.hasMemoryOperand else { return .refused }
+        reg = Host.r14
+        result = i.reg
+      }
+    }
+    if i.hasMemoryOperand {
+      guard emitLinear(i) else { return .refused }
+      emitLookUp(i, size: size, isWrite: isStore)
+      rm = .guest
+      noteFault(i)
+    } else if field == .rm {
+      if let host = Host.register(i.rm) {
+        rm = .register(host)
+      } else {
+        code.load(Host.r14, .state(StateOffset.register(i.rm)))
+        rm = .register(Host.r14)
+        if i.operands[0].kind == .general { result = i.rm }
+      }
+    }
+    emitOpcode(i, reg, rm)
+    if i.map == .map0F3A, (0x60...0x63).contains(i.opcode) {
+      // PCMPxSTRI's index.
+      if i.opcode & 1 == 1 { code.move(Host.guestRCX, Host.rcx, isWide: false) }
+    }
+    if let result { code.store(Host.r14, .state(StateOffset.register(result))) }
+    if isStore { emitStoreCheck(size: size) }
+    return .emitted
+  }
+
+  private mutating func emitOpcode(_ i: Instruction, _ reg: UInt8, _ rm: HostOperand) {
+    if i.map == .map0F, i.opcode == 0x77 {
+      code.bytes(0xC5, i.vectorLength == 32 ? 0xFC : 0xF8, 0x77)
+      return
+    }
+    if i.encoding == .vex {
+      code.vex(
+        map: i.map.rawValue, prefix: i.mandatoryPrefix, isWide: i.prefixes.contains(.rexW),
+        is256: i.vectorLength == 32, vvvv: i.vvvv, opcode: i.opcode, reg, rm)
+    } else {
+      code.legacy(
+        HostOpcode(
+          map: i.map.rawValue, opcode: i.opcode, mandatory: i.mandatoryPrefix,
+          isWide: i.prefixes.contains(.rexW)), reg, rm)
+    }
+    if HostInstruction.hasImmediate(i) { code.byte(HostInstruction.immediateByte(i)) }
+  }
+
+  /// What needs no more than its operands in place.
+  private func isWhole(_ i: Instruction) -> Bool {
+    switch i.operation {
+    case .vmaskmovps, .vmaskmovpd, .vpmaskmovd, .vpmaskmovq, .maskmovdqu, .vmaskmovdqu, .extrq,
+      .insertq:
+      false
+    default: true
+    }
+  }
+
+  /// Has the guest's vector registers in the host's, once a block.
+  private mutating func loadVectors() {
+    guard !vectorsLoaded else { return }
+    vectorsLoaded = true
+    code.load32(Host.rcx, .state(StateOffset.vectorsAbsent))
+    code.bytes(0xE3, 0x05, 0xE8)  // jrcxz +5; call
+    _ = unsafe code.displacement(
+      to: key.has(TranslationKey.avx) ? stubs.loadWide : stubs.loadNarrow)
+  }
+}

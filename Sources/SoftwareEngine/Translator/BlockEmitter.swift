@@ -1,0 +1,169 @@
+import X86Decoder
+
+/// Emits one block. Its parts: `+Memory` (addresses and TLB look-ups), `+Operands` (instructions with a ModRM
+/// byte), `+Stack`, `+Branches`, `+Vectors`.
+@safe struct BlockEmitter {
+  var code: Assembler
+  let translator: Translator
+  let stubs: RuntimeStubs
+  let cpu: CPU
+  let key: TranslationKey
+  /// Where the block starts in its page.
+  let blockOffset: Int
+  /// Where the current instruction starts, and the next one.
+  var offset: Int
+  var nextOffset: Int
+  /// How many instructions of the block precede the current one.
+  var executed = 0
+  /// The current instruction's slow site, once it has one; ~0 before.
+  var slowSite: UInt32 = ~0
+  var pendingCount = 0
+  /// Whether the block's vector registers are in the host's from here on.
+  var vectorsLoaded = false
+  /// Where the block's entry lies.
+  var entry: UnsafeMutablePointer<UInt8>
+
+  /// What became of an instruction.
+  enum Outcome {
+    case emitted
+    /// Nothing follows it in the block.
+    case ended
+    /// It is the interpreter's.
+    case refused
+  }
+
+  var is64Bit: Bool { key.is64Bit }
+  /// The bytes of a stack slot and of a return address.
+  var stackWidth: Int { is64Bit ? 8 : 4 }
+
+  // MARK: One instruction
+
+  mutating func emit(_ i: Instruction) -> Outcome {
+    // 16-bit addressing is rare outside of 16-bit code.
+    if i.hasMemoryOperand, i.addressSize == 2 { return .refused }
+    if i.encoding == .evex { return .refused }
+    guard cpu.env.features.contains(i.feature) else { return .refused }
+    if !i.traits.isDisjoint(with: [.x87, .mmx]) { return .refused }
+    if !i.traits.isDisjoint(with: [.sse, .avx]), HostInstruction.handles(i) {
+      return emitVector(i)
+    }
+    if i.encoding == .vex { return emitBitManipulation(i) }
+    switch i.operation {
+    case .add, .or, .adc, .sbb, .and, .sub, .xor, .cmp, .test, .mov, .movzx, .movsx, .movsxd,
+      .inc, .dec, .neg, .not, .mul, .imul, .div, .idiv, .setcc, .cmovcc, .xadd, .xchg, .cmpxchg,
+      .bsf, .bsr, .tzcnt, .lzcnt, .popcnt, .bt, .bts, .btr, .btc, .rol, .ror, .rcl, .rcr, .shl,
+      .shr, .sar, .shld, .shrd, .adcx, .adox, .movbe, .crc32, .cmpxchg8b, .cmpxchg16b:
+      return emitGeneral(i)
+    case .bswap: return emitByteSwap(i)
+    case .lea: return emitLoadAddress(i)
+    case .cbw, .cwd, .lahf, .sahf, .clc, .stc, .cmc:
+      if i.prefixes.contains(.operandSize) { code.byte(0x66) }
+      if i.prefixes.contains(.rexW) { code.byte(0x48) }
+      code.byte(i.opcode)
+      return .emitted
+    case .nop, .endbr, .prefetch, .prefetchw: return .emitted
+    case .pause:
+      code.bytes(0xF3, 0x90)
+      return .emitted
+    case .lfence, .mfence, .sfence:
+      code.bytes(0x0F, 0xAE, i.modRM)
+      return .emitted
+    case .push: return emitPush(i)
+    case .pop: return emitPop(i)
+    case .leave: return emitLeave(i)
+    case .jcc: return emitConditionalJump(i)
+    case .jmp: return emitJump(i)
+    case .call: return emitCall(i)
+    case .ret: return emitReturn(i)
+    default: return .refused
+    }
+  }
+
+  /// Has the interpreter execute the instruction: leaves at its slow site, and goes on behind.
+  mutating func emitInterpreted(_ i: Instruction) {
+    let site = requireSlowSite(i)
+    unsafe code.leave(site, stubs.exit)
+    finishSlowSite()
+  }
+
+  // MARK: Sites
+
+  /// The current instruction's slow site.
+  mutating func requireSlowSite(_ i: Instruction) -> UInt32 {
+    if slowSite != ~0 { return slowSite }
+    var micro = cpu.lower(i)
+    micro.offset = UInt16(offset - blockOffset)
+    cpu.finish(&micro, i)
+    slowSite = translator.append(
+      Site(
+        kind: .slow, vectors: vectorsLoaded ? vectorWidth : 0, executed: UInt16(executed),
+        blockOffset: UInt16(blockOffset), micro: translator.append(micro)))
+    return slowSite
+  }
+
+  /// Says where code goes on after the current instruction's slow site.
+  mutating func finishSlowSite() {
+    guard slowSite != ~0 else { return }
+    unsafe translator.sites[Int(slowSite)].resume = translator.offset(code.cursor)
+  }
+
+  var vectorWidth: UInt8 { key.has(TranslationKey.avx) ? 2 : 1 }
+
+  /// JMP to the current instruction's slow site, out of line.
+  mutating func jumpToSlowSite(_ i: Instruction) {
+    let site = requireSlowSite(i)
+    unsafe addPending(code.jump(nil), site: site)
+  }
+
+  mutating func addPending(_ place: UnsafeMutablePointer<UInt8>, site: UInt32) {
+    // SAFETY: `isFull` ends the block in time.
+    unsafe (translator.pending + pendingCount).initialize(
+      to: PendingJump(place: place, site: site, isEdge: false, executed: 0, target: 0))
+    pendingCount += 1
+  }
+
+  mutating func addPendingEdge(
+    _ place: UnsafeMutablePointer<UInt8>, executed: Int, target: Int32
+  ) {
+    unsafe (translator.pending + pendingCount).initialize(
+      to: PendingJump(
+        place: place, site: 0, isEdge: true, executed: UInt16(executed), target: target))
+    pendingCount += 1
+  }
+
+  /// Whether the block must end for want of room for jumps.
+  var isFull: Bool { pendingCount + 32 > Translator.pendingCapacity }
+
+  /// The host may refuse the instruction that is emitted next; the interpreter then raises what is due.
+  mutating func noteFault(_ i: Instruction) {
+    let site = requireSlowSite(i)
+    unsafe translator.noteFault(at: code.cursor, site: site)
+  }
+
+  /// Emits what was put off: the ways to sites, and the edges of conditional branches.
+  mutating func emitPending(firstFault: Int) {
+    var last: UInt32 = ~0
+    var stub = unsafe code.cursor
+    var position = 0
+    while position < pendingCount {
+      let jump = unsafe translator.pending[position]
+      position += 1
+      if jump.isEdge {
+        unsafe Assembler.patch(jump.place, code.cursor)
+        emitEdge(executed: Int(jump.executed), target: jump.target)
+        continue
+      }
+      if jump.site != last {
+        last = jump.site
+        unsafe stub = code.cursor
+        unsafe code.leave(jump.site, stubs.exit)
+      }
+      unsafe Assembler.patch(jump.place, stub)
+    }
+    // Where the signal handler goes on: a way out for each site again, in order.
+    for number in firstFault..<translator.faultTotal {
+      unsafe translator.setFaultStub(number, unsafe code.cursor)
+      unsafe code.leave(translator.faultSite(number), stubs.exit)
+    }
+  }
+}

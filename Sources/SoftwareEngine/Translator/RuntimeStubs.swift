@@ -1,0 +1,119 @@
+/// The code that every translated block shares: the way in, the way out, and the vector registers' moves.
+@safe struct RuntimeStubs {
+  /// `(state, target, vectors)`: loads the guest's registers and jumps; returns when code leaves at a site.
+  /// `vectors` is 0 to leave the vector registers where they are, 1 to load XMM, 2 to load YMM.
+  var enter: UnsafeMutablePointer<UInt8>
+  /// Where code jumps to with `TranslationState.site` set.
+  var exit: UnsafeMutablePointer<UInt8>
+  /// Loads XMM or YMM registers and MXCSR; touches RCX and no flags.
+  var loadNarrow: UnsafeMutablePointer<UInt8>
+  var loadWide: UnsafeMutablePointer<UInt8>
+
+  init(_ code: inout Assembler, hasAVX: Bool) {
+    unsafe loadNarrow = code.cursor
+    RuntimeStubs.emitLoad(&code, isWide: false)
+    unsafe loadWide = code.cursor
+    RuntimeStubs.emitLoad(&code, isWide: hasAVX)
+    let save = unsafe code.cursor
+    RuntimeStubs.emitSave(&code, hasAVX: hasAVX)
+    unsafe exit = code.cursor
+    unsafe RuntimeStubs.emitExit(&code, save)
+    unsafe enter = code.cursor
+    unsafe RuntimeStubs.emitEnter(&code, loadNarrow, loadWide)
+  }
+
+  /// RBX, RBP, R12…R15, and the alignment of the stack.
+  private static func emitEnter(
+    _ code: inout Assembler, _ narrow: UnsafeMutablePointer<UInt8>,
+    _ wide: UnsafeMutablePointer<UInt8>
+  ) {
+    code.bytes(0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57)  // push
+    code.bytes(0x48, 0x83, 0xEC, 0x08)  // sub rsp, 8
+    code.store(Host.rsp, .state(StateOffset.hostStack))
+    code.store(6, .state(StateOffset.target))
+    code.bytes(0x85, 0xD2, 0x74, 0x11)  // test edx, edx; jz +17
+    code.bytes(0x83, 0xFA, 0x02, 0x74, 0x07)  // cmp edx, 2; je +7
+    code.byte(0xE8)  // call
+    _ = unsafe code.displacement(to: narrow)
+    code.bytes(0xEB, 0x05)  // jmp +5
+    code.byte(0xE8)
+    _ = unsafe code.displacement(to: wide)
+    code.load(Host.rax, .state(StateOffset.flags))
+    code.bytes(0x04, 0x7F, 0x9E)  // add al, 127; sahf
+    code.load(Host.count, .state(StateOffset.count))
+    for guest in UInt8(0)..<12 {
+      if let host = Host.register(guest) { code.load(host, .state(StateOffset.register(guest))) }
+    }
+    code.legacy(HostOpcode(opcode: 0xFF), 4, .state(StateOffset.target))  // jmp
+  }
+
+  private static func emitExit(_ code: inout Assembler, _ save: UnsafeMutablePointer<UInt8>) {
+    for guest in UInt8(0)..<12 {
+      if let host = Host.register(guest) { code.store(host, .state(StateOffset.register(guest))) }
+    }
+    code.bytes(0x9F, 0x0F, 0x90, 0xC0)  // lahf; seto al
+    code.store(Host.rax, .state(StateOffset.flags))
+    code.store(Host.count, .state(StateOffset.count))
+    code.store(Host.r14, .state(StateOffset.scratch))
+    code.legacy(HostOpcode(opcode: 0x83), 7, .state(StateOffset.vectorsAbsent))  // cmp
+    code.byte(0)
+    code.bytes(0x75, 0x05)  // jne +5
+    code.byte(0xE8)
+    _ = unsafe code.displacement(to: save)
+    code.load(Host.rsp, .state(StateOffset.hostStack))
+    code.bytes(0x48, 0x83, 0xC4, 0x08)  // add rsp, 8
+    code.bytes(0x41, 0x5F, 0x41, 0x5E, 0x41, 0x5D, 0x41, 0x5C, 0x5D, 0x5B, 0xC3)  // pop; ret
+  }
+
+  private static func emitLoad(_ code: inout Assembler, isWide: Bool) {
+    code.load(Host.rcx, .state(StateOffset.extended))
+    code.bytes(0x0F, 0xAE)  // stmxcsr
+    code.modifyRCX(3, ExtendedState.Offset.hostMXCSR)
+    code.bytes(0x0F, 0xAE)  // ldmxcsr
+    code.modifyRCX(2, ExtendedState.Offset.mxcsr)
+    for number in UInt8(0)..<16 { code.moveVector(number, isStore: false, isWide: isWide) }
+    code.storeState32(StateOffset.vectorsAbsent, 0)
+    code.storeState32(StateOffset.vectorsAreWide, isWide ? 1 : 0)
+    code.byte(0xC3)
+  }
+
+  private static func emitSave(_ code: inout Assembler, hasAVX: Bool) {
+    code.load(Host.rcx, .state(StateOffset.extended))
+    code.bytes(0x0F, 0xAE)
+    code.modifyRCX(3, ExtendedState.Offset.mxcsr)
+    code.bytes(0x0F, 0xAE)
+    code.modifyRCX(2, ExtendedState.Offset.hostMXCSR)
+    code.storeState32(StateOffset.vectorsAbsent, 1)
+    if hasAVX {
+      code.legacy(HostOpcode(opcode: 0x83), 7, .state(StateOffset.vectorsAreWide))
+      code.byte(0)
+      code.bytes(0x0F, 0x84)  // je
+      let narrow = unsafe code.displacement(to: nil)
+      for number in UInt8(0)..<16 { code.moveVector(number, isStore: true, isWide: true) }
+      code.bytes(0xC5, 0xF8, 0x77, 0xC3)  // vzeroupper; ret
+      unsafe Assembler.patch(narrow, code.cursor)
+    }
+    for number in UInt8(0)..<16 { code.moveVector(number, isStore: true, isWide: false) }
+    code.byte(0xC3)
+  }
+}
+
+extension Assembler {
+  /// ModRM and displacement of [RCX + displacement].
+  fileprivate mutating func modifyRCX(_ reg: UInt8, _ displacement: Int) {
+    byte(0x81 | (reg & 7) << 3)
+    word32(Int32(truncatingIfNeeded: displacement))
+  }
+
+  /// MOVAPS or VMOVAPS between a vector register and its place in the `ExtendedState` in RCX.
+  fileprivate mutating func moveVector(_ number: UInt8, isStore: Bool, isWide: Bool) {
+    if isWide {
+      bytes(0xC5, number >= 8 ? 0x7C : 0xFC)
+    } else {
+      if number >= 8 { byte(0x44) }
+      byte(0x0F)
+    }
+    byte(isStore ? 0x29 : 0x28)
+    modifyRCX(number, ExtendedState.Offset.vectors + Int(number) * 32)
+  }
+}

@@ -1,0 +1,325 @@
+import CHost
+import EngineInterface
+import GuestMemory
+import X86
+import X86Decoder
+
+/// How the interpreter's loop goes on after looking for translated code.
+enum TranslatedOutcome {
+  /// There is none: interpret the block.
+  case interpret
+  /// Something was executed; look up what comes next.
+  case lookAgain
+  case exit(VMExit)
+}
+
+/// Entering translated code, and serving the sites that it leaves at.
+extension CPU {
+  /// Makes translated code find this CPU's state on the calling thread.
+  func bindThread() {
+    _ = unsafe chost_set_gs_base(UnsafeMutableRawPointer(pointer))
+  }
+
+  /// Runs translated code from the instruction pointer on, which `block` starts at, if there is any; has it
+  /// made if the block is hot.
+  @inline(__always)
+  func runTranslated(
+    _ translator: Translator, _ block: UnsafePointer<Block>
+  ) -> TranslatedOutcome {
+    // Budgets are exact to the instruction, which linked blocks are not.
+    guard !state.isBudgetLimited else { return .interpret }
+    let heat = unsafe block.pointee.heat
+    guard heat >= env.translationThreshold else {
+      // SAFETY: blocks lie in the cache's table, which is this CPU's.
+      unsafe UnsafeMutablePointer(mutating: block).pointee.heat = heat &+ 1
+      return .interpret
+    }
+    return unsafe runHot(translator, block)
+  }
+
+  @inline(never)
+  private func runHot(
+    _ translator: Translator, _ block: UnsafePointer<Block>
+  ) -> TranslatedOutcome {
+    let key = translationKey
+    let physical = unsafe block.pointee.physical
+    guard key != .none, physical != ~0 else { return .interpret }
+    var number = translator.find(physical, key)
+    if number == 0 {
+      number = translate(translator, physical, key)
+      guard number != 0 else { return .interpret }
+    }
+    return runTranslated(translator, number, key)
+  }
+
+  private func runTranslated(
+    _ translator: Translator, _ first: UInt32, _ key: TranslationKey
+  ) -> TranslatedOutcome {
+    var key = key
+    var number = first
+    state.translation.count = 0
+    defer {
+      state.retired &+= 0 &- state.translation.count
+      state.translation.count = 0
+    }
+    loadFlagsForHost()
+    while true {
+      // Enter at a block.
+      var target = unsafe translator.blocks[Int(number)].entry
+      var vectors: UInt = 0
+      state.translation.codePage = rip & ~4095
+      let generation = translator.generation
+      inner: while true {
+        guard openGates() else {
+          storeFlagsFromHost()
+          return .lookAgain
+        }
+        translator.statistics.entries &+= 1
+        unsafe translator.enter(pointer, target, vectors: vectors)
+        let site = unsafe translator.sites[Int(state.translation.site)]
+        switch site.kind {
+        case .slow:
+          translator.statistics.slow &+= 1
+          storeFlagsFromHost()
+          if let outcome = executeSlow(translator, site, &key) { return outcome }
+          guard translator.generation == generation else { return .lookAgain }
+          if state.stop == .none, isResumable(site) {
+            loadFlagsForHost()
+            target = site.resume
+            vectors = UInt(site.vectors)
+            continue inner
+          }
+          return .lookAgain
+        case .store:
+          translator.statistics.stores &+= 1
+          env.noteWrite(linear: storedLinear, byteCount: UInt64(site.size), by: self)
+          if attention == 0 || !site.isComplete && site.target == Int32.min {
+            target = site.resume
+            vectors = UInt(site.vectors)
+            continue inner
+          }
+          rip = (state.translation.codePage &+ UInt64(bitPattern: Int64(site.target)))
+            & state.linearMask
+          state.translation.count &-= UInt64(site.executed)
+          storeFlagsFromHost()
+          return .lookAgain
+        case .target:
+          rip = state.translation.scratch
+        case .edge:
+          rip = (state.translation.codePage &+ UInt64(bitPattern: Int64(site.target)))
+            & state.linearMask
+        case .pageEdge:
+          rip = (state.translation.scratch &+ UInt64(bitPattern: Int64(site.target)))
+            & state.linearMask
+        case .dead:
+          rip = state.translation.codePage &+ UInt64(site.blockOffset)
+        }
+        translator.statistics.edges &+= 1
+        guard attention == 0, let next = findTranslation(translator, key) else {
+          storeFlagsFromHost()
+          return .lookAgain
+        }
+        link(translator, site, next)
+        number = next
+        break inner
+      }
+    }
+  }
+
+  // MARK: Gates
+
+  /// Lets translated code run on until attention is raised; `false` if it is.
+  @inline(__always)
+  private func openGates() -> Bool {
+    // SAFETY: raisers set `attention` first and close the gates then, so that either they are seen
+    // here or the gates end up closed.
+    unsafe pointer.pointee.translation.jumpMask = JumpTable.indexMask
+    unsafe withUnsafeMutablePointer(to: &pointer.pointee.translation.running) {
+      _ = unsafe chost_exchange32($0, 1)
+    }
+    return attention == 0
+  }
+
+  // MARK: Flags
+
+  @inline(__always)
+  private func loadFlagsForHost() {
+    let flags = arithmeticFlags
+    state.translation.flags = (flags & 0xD5 | 2) << 8 | flags >> 11 & 1
+  }
+
+  @inline(__always)
+  private func storeFlagsFromHost() {
+    let flags = state.translation.flags
+    arithmeticFlags = flags >> 8 & 0xD5 | (flags & 1) << 11
+  }
+
+  // MARK: Sites
+
+  /// The linear address of the store that left: in R14.
+  private var storedLinear: UInt64 { state.translation.scratch }
+
+  /// Has the interpreter execute the instruction of a slow site. `nil`: it completed, and `state.stop` is
+  /// `.none`, unless the instruction pointer was set.
+  private func executeSlow(
+    _ translator: Translator, _ site: Site, _ key: inout TranslationKey
+  ) -> TranslatedOutcome? {
+    let op = unsafe Micro(pointer: UnsafePointer(translator.micros + Int(site.micro)))
+    rip = (state.translation.codePage &+ UInt64(site.blockOffset)) & state.linearMask
+    let handler = op.handler
+    let status = execute(op)
+    switch status {
+    case .next:
+      if attention != 0 || changesKey(handler) && translationKey != key
+        || state.codeLinearPage & 1 != 0 && !isOnCodePage
+      {
+        rip = rip &+ op.nextOffset
+        state.translation.count &-= UInt64(site.executed) &+ 1
+        return .lookAgain
+      }
+      return nil
+    case .jump:
+      state.translation.count &-= UInt64(site.executed) &+ 1
+      if attention == 0, !changesKey(handler) { enterIndirect(translator, handler, key) }
+      return .lookAgain
+    case .stop:
+      state.translation.count &-= UInt64(site.executed)
+      if let exit = stopped(op) { return .exit(exit) }
+      return .lookAgain
+    }
+  }
+
+  /// After a TLB flush: looks up the page that is being executed again.
+  private var isOnCodePage: Bool {
+    let page = state.translation.codePage
+    let physical = state.codePhysicalPage
+    return findCodePage(page) && state.codePhysicalPage == physical
+  }
+
+  private func isResumable(_ site: Site) -> Bool { site.resume != 0 }
+
+  /// Whether an instruction may change what the key says.
+  private func changesKey(_ handler: Handler) -> Bool {
+    switch handler {
+    case .cold, .popf, .popSegment, .undefined: true
+    default: false
+    }
+  }
+
+  /// Remembers where an indirect branch went, if there is translated code.
+  private func enterIndirect(
+    _ translator: Translator, _ handler: Handler, _ key: TranslationKey
+  ) {
+    switch handler {
+    case .ret, .jmpIndirect, .callIndirect: break
+    default: return
+    }
+    guard let next = findTranslation(translator, key) else { return }
+    let entry = unsafe translator.blocks[Int(next)].indirectEntry
+    let set = unsafe state.privilegeLevel == 3 ? state.userTLB : state.supervisorTLB
+    let isGlobal = unsafe TLBEntry(set, rip).flags & TLBEntryFlags.global != 0
+    env.tlb.jumps.insert(rip, translator.executable(entry), key, isGlobal: isGlobal)
+  }
+
+  /// The translated block at the instruction pointer.
+  private func findTranslation(_ translator: Translator, _ key: TranslationKey) -> UInt32? {
+    let linear = (state.linearBase[1] &+ rip) & state.linearMask
+    if linear & ~4095 != state.codeLinearPage {
+      guard findCodePage(linear) else {
+        // The fault is raised again when the instruction's turn comes.
+        state.stop = .none
+        return nil
+      }
+    }
+    let number = translator.find(state.codePhysicalPage | (linear & 4095), key)
+    return number == 0 ? nil : number
+  }
+
+  /// Has an edge lead to a block.
+  private func link(_ translator: Translator, _ site: Site, _ number: UInt32) {
+    guard site.patch != 0 else { return }
+    translator.statistics.links &+= 1
+    let entry = unsafe translator.writable(translator.blocks[Int(number)].entry)
+    if site.keyPatch != 0 {
+      let key = unsafe UnsafeMutableRawPointer(translator.writable(site.keyPatch))
+      unsafe key.storeBytes(
+        of: Int32(truncatingIfNeeded: 0 &- Int64(state.codeRAMPage)), as: Int32.self)
+    }
+    unsafe Assembler.patch(translator.writable(site.patch), entry)
+  }
+
+  // MARK: Invalidation
+
+  /// Kills translated code that was written over.
+  func dropRewrittenCode() {
+    guard let translator = env.translator else { return }
+    guard let pages = env.memory.codeTracker.invalidations(since: &env.seenInvalidations) else {
+      translator.flush()
+      env.tlb.jumps.flushAll()
+      return
+    }
+    let generation = translator.generation
+    for page in pages { translator.invalidate(ramPage: Int(page)) }
+    if translator.generation != generation { env.tlb.jumps.flushAll() }
+  }
+
+  // MARK: Translation
+
+  /// Translates the code at the instruction pointer. 0: there is none that can be.
+  private func translate(
+    _ translator: Translator, _ physical: UInt64, _ key: TranslationKey
+  ) -> UInt32 {
+    makeRoomForCode()
+    if translator.isNearlyFull {
+      translator.flush()
+      env.tlb.jumps.flushAll()
+    }
+    let start = Int(physical & 4095)
+    let tracker = env.memory.codeTracker
+    let ramOffset = state.codeRAMPage << 12
+    var code = unsafe Assembler(cursor: translator.cursor)
+    let indirectEntry = unsafe code.cursor
+    // lea rcx, [r14 - start]
+    code.address(Host.rcx, base: Host.r14, Int32(-start))
+    code.store(Host.rcx, .state(StateOffset.codePage))
+    let entry = unsafe code.cursor
+    var emitter = unsafe BlockEmitter(
+      code: code, translator: translator, stubs: translator.stubs, cpu: self, key: key,
+      blockOffset: start, offset: start, nextOffset: start, entry: entry)
+    let firstFault = translator.faultTotal
+    let decoder = Decoder(mode: state.mode.codeMode)
+    var instruction = Instruction.empty
+    var position = start
+    var hasEnded = false
+    while emitter.executed < Block.maximumCount, !emitter.isFull, position < 4096 {
+      // SAFETY: `codeHost` is a page of RAM.
+      let span = unsafe Span(
+        _unsafeStart: state.codeHost.unsafelyUnwrapped + position, count: min(4096 - position, 15))
+      guard case .decoded = decoder.decode(span, into: &instruction) else { break }
+      let length = Int(instruction.length)
+      _ = tracker.registerCode(
+        mappingOffset: ramOffset | UInt64(position), byteCount: UInt64(length))
+      emitter.offset = position
+      emitter.nextOffset = position + length
+      emitter.slowSite = ~0
+      let outcome = emitter.emit(instruction)
+      if outcome == .refused { emitter.emitInterpreted(instruction) }
+      emitter.finishSlowSite()
+      emitter.executed += 1
+      position += length
+      hasEnded = outcome == .ended
+      if hasEnded || instruction.traits.contains(.changesControlFlow), outcome != .emitted { break }
+    }
+    guard emitter.executed > 0 else { return 0 }
+    if !hasEnded { emitter.emitEdge(executed: emitter.executed, target: Int32(position)) }
+    emitter.emitPending(firstFault: firstFault)
+    unsafe translator.cursor = emitter.code.cursor
+    translator.statistics.blocks &+= 1
+    translator.statistics.instructions &+= UInt64(emitter.executed)
+    return translator.insert(
+      TranslatedBlock(
+        physical: physical, key: key, entry: unsafe translator.offset(entry),
+        indirectEntry: unsafe translator.offset(indirectEntry), vectors: 0),
+      ramPage: Int(state.codeRAMPage))
+  }
+}

@@ -1,0 +1,62 @@
+import X86
+
+/// The part of `CPUState` that only translated code and its entry and exit use.
+struct TranslationState {
+  /// The host's stack pointer at entry; exits go back to it.
+  var hostStack: UInt64 = 0
+  /// Where entry jumps to.
+  var target: UInt64 = 0
+  /// LAHF's AH in bits 15:8, OF in bit 0.
+  var flags: UInt64 = 0
+  /// Minus the instructions executed in translated code and not yet counted in `retired`.
+  var count: UInt64 = 0
+  /// R14 at exit.
+  var scratch: UInt64 = 0
+  /// A value that an instruction needs across two accesses.
+  var temporary: UInt64 = 0
+  /// The linear address of a store whose R14 was needed otherwise.
+  var linear: UInt64 = 0
+  /// The linear page that is being executed.
+  var codePage: UInt64 = 0
+  var indexMask = TLBSet.indexMask
+  var pageMask: UInt64 = ~4095
+  /// The address bits that select an entry of a jump table; 0, which finds nothing, when attention is due.
+  var jumpMask = JumpTable.indexMask
+  /// The vCPU's `ExtendedState`.
+  var extended: UInt64 = 0
+  /// 0 while the guest's vector registers are in the host's.
+  var vectorsAbsent: UInt32 = 1
+  /// Whether the upper halves are, too.
+  var vectorsAreWide: UInt32 = 0
+  /// 0 when attention is due.
+  var running: UInt32 = 0
+  /// Which site translated code left at.
+  var site: UInt32 = 0
+}
+
+/// Byte offsets from the state, for translated code.
+enum StateOffset {
+  // SAFETY: stored properties of a struct have offsets.
+  static let translation = MemoryLayout<CPUState>.offset(of: \.translation)!
+  static func field(_ path: PartialKeyPath<TranslationState>) -> Int {
+    translation + MemoryLayout<TranslationState>.offset(of: path)!
+  }
+  static let hostStack = field(\.hostStack)
+  static let target = field(\.target)
+  static let flags = field(\.flags)
+  static let count = field(\.count)
+  static let scratch = field(\.scratch)
+  static let temporary = field(\.temporary)
+  static let linear = field(\.linear)
+  static let codePage = field(\.codePage)
+  static let indexMask = field(\.indexMask)
+  static let pageMask = field(\.pageMask)
+  static let jumpMask = field(\.jumpMask)
+  static let extended = field(\.extended)
+  static let vectorsAbsent = field(\.vectorsAbsent)
+  static let vectorsAreWide = field(\.vectorsAreWide)
+  static let running = field(\.running)
+  static let site = field(\.site)
+  static let linearBase = MemoryLayout<CPUState>.offset(of: \.linearBase)!
+  static func register(_ number: UInt8) -> Int { Int(number) * 8 }
+}

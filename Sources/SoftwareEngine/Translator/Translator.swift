@@ -1,0 +1,353 @@
+import CHost
+import HostSystem
+import X86
+
+/// The translator (T1): guest code as host machine code.
+///
+/// # Glossary
+/// - **Block**: guest code from one entry to the last instruction translated with it: straight on past
+///   conditional branches, up to a branch that is always taken, an instruction that ends it, or the page's end.
+/// - **Key** (`TranslationKey`): what of the CPU's state a block takes for granted.
+/// - **Site**: a place where translated code leaves: which instruction, how many were executed before it,
+///   and where to go on.
+/// - **Slow site**: the instruction there is executed by the interpreter, because the TLB missed or because it is
+///   never translated.
+/// - **Edge**: a direct branch out of a block. Unlinked it leaves at a site; linked it jumps to the next block.
+/// - **Code page**: the linear page being executed. Blocks know only offsets in it, so that one translation serves
+///   every address space that maps the page.
+///
+/// # Life of a block
+/// The interpreter counts how often its blocks run; `CPU.runBlocks` has a hot one translated. `BlockEmitter`
+/// decodes the bytes again and emits each instruction with its registers renumbered and its memory operand replaced
+/// by a TLB look-up (`BlockEmitter+Memory`). Blocks are found by physical address and key; `TranslatedExecution`
+/// enters them, serves the sites they leave at, and links edges. A block dies when its page's code is
+/// written: its first bytes become a jump to a site. When the cache is full everything is thrown away.
+///
+/// # Flags
+/// The host's flags are the guest's, always: the code around an instruction uses only LEA, MOV, PEXT and JRCXZ,
+/// which leave them alone. So no analysis is needed, and any exit knows them exactly.
+///
+/// # Counting and attention
+/// R15 counts executed instructions, edge by edge; a site knows how many precede it in its block. Another thread
+/// that wants attention clears `running`, which backward edges look at, and `jumpMask`, without which indirect
+/// branches find nothing.
+@safe final class Translator {
+  static let codeByteCount = 64 << 20
+  private static let siteCapacity = 1 << 20
+  private static let microCapacity = 1 << 19
+  private static let blockCapacity = 1 << 18
+  private static let bucketCount = 1 << 15
+
+  private let memory: ExecutableMemory
+  private let slot: Int32
+  let stubs: RuntimeStubs
+  /// The address of code that leaves at site 0, whose kind is `target`.
+  let wayOut: UInt
+  /// Where blocks begin, behind the stubs.
+  private let codeStart: UnsafeMutablePointer<UInt8>
+  var cursor: UnsafeMutablePointer<UInt8>
+
+  let sites: UnsafeMutablePointer<Site>
+  private(set) var siteCount = 1
+  let micros: UnsafeMutablePointer<MicroInstruction>
+  private(set) var microCount = 0
+  let blocks: UnsafeMutablePointer<TranslatedBlock>
+  private(set) var blockCount = 0
+  private let buckets: UnsafeMutablePointer<UInt32>
+  /// Head of the list of each RAM page's blocks.
+  private let pages: UnsafeMutablePointer<UInt32>
+  private let pageCount: Int
+  /// For the signal handler: instructions that the host may refuse, and where to go then.
+  private let faults: UnsafeMutablePointer<chost_translated_fault>
+  private let faultCount: UnsafeMutablePointer<UInt32>
+  /// Room for one block's unfinished jumps.
+  let pending: UnsafeMutablePointer<PendingJump>
+  static let pendingCapacity = 1024
+
+  /// Rises when everything is thrown away.
+  private(set) var generation: UInt32 = 1
+  var statistics = TranslationStatistics()
+
+  /// `nil` where the host lacks what translated code needs.
+  init?(pageCount: Int) {
+    guard HostCPU.hasBMI2, let memory = try? ExecutableMemory(byteCount: Self.codeByteCount) else {
+      return nil
+    }
+    self.memory = memory
+    self.pageCount = pageCount
+    // SAFETY: freed in deinit; elements are trivial and initialised before they are read.
+    unsafe sites = .allocate(capacity: Self.siteCapacity)
+    unsafe micros = .allocate(capacity: Self.microCapacity)
+    unsafe blocks = .allocate(capacity: Self.blockCapacity)
+    unsafe buckets = .allocate(capacity: Self.bucketCount)
+    unsafe pages = .allocate(capacity: pageCount)
+    unsafe faults = .allocate(capacity: Self.siteCapacity)
+    unsafe faultCount = .allocate(capacity: 1)
+    unsafe pending = .allocate(capacity: Self.pendingCapacity)
+    unsafe buckets.initialize(repeating: 0, count: Self.bucketCount)
+    unsafe pages.initialize(repeating: 0, count: pageCount)
+    unsafe faultCount.initialize(to: 0)
+    var code = unsafe Assembler(
+      cursor: memory.writable.assumingMemoryBound(to: UInt8.self))
+    stubs = RuntimeStubs(&code, hasAVX: HostCPU.hasAVX)
+    let wayOutStart = unsafe code.cursor
+    unsafe code.leave(0, stubs.exit)
+    unsafe wayOut =
+      UInt(bitPattern: memory.executable)
+      + UInt(wayOutStart - memory.writable.assumingMemoryBound(to: UInt8.self))
+    unsafe codeStart = code.cursor
+    unsafe cursor = code.cursor
+    unsafe sites.initialize(to: Site(kind: .target, executed: 0, blockOffset: 0))
+    let start = unsafe UInt(bitPattern: memory.executable)
+    slot = unsafe chost_register_translation(start, UInt(memory.byteCount), faults, faultCount)
+    guard slot >= 0 else { return nil }
+  }
+
+  deinit {
+    chost_unregister_stubs(slot)
+    unsafe sites.deallocate()
+    unsafe micros.deallocate()
+    unsafe blocks.deallocate()
+    unsafe buckets.deallocate()
+    unsafe pages.deallocate()
+    unsafe faults.deallocate()
+    unsafe faultCount.deallocate()
+    unsafe pending.deallocate()
+  }
+
+  // MARK: Addresses
+
+  /// The offset in the code cache of an address of the writable mapping.
+  @inline(__always)
+  func offset(_ address: UnsafeMutablePointer<UInt8>) -> UInt32 {
+    unsafe UInt32(truncatingIfNeeded: UnsafeRawPointer(address) - UnsafeRawPointer(memory.writable))
+  }
+
+  @inline(__always)
+  func writable(_ offset: UInt32) -> UnsafeMutablePointer<UInt8> {
+    unsafe (memory.writable + Int(offset)).assumingMemoryBound(to: UInt8.self)
+  }
+
+  /// Where the code at an offset is executed.
+  @inline(__always)
+  func executable(_ offset: UInt32) -> UInt {
+    unsafe UInt(bitPattern: memory.executable) &+ UInt(offset)
+  }
+
+  // MARK: Room
+
+  /// Whether there may not be room for another block.
+  var isNearlyFull: Bool {
+    unsafe Int(offset(cursor)) + (256 << 10) > Self.codeByteCount
+      || siteCount + 1024 > Self.siteCapacity || microCount + 256 > Self.microCapacity
+      || blockCount + 1 > Self.blockCapacity
+  }
+
+  /// Throws everything away.
+  func flush() {
+    unsafe cursor = codeStart
+    siteCount = 1
+    microCount = 0
+    blockCount = 0
+    unsafe faultCount.pointee = 0
+    unsafe buckets.update(repeating: 0, count: Self.bucketCount)
+    unsafe pages.update(repeating: 0, count: pageCount)
+    generation &+= 1
+    statistics.flushes &+= 1
+  }
+
+  func append(_ site: Site) -> UInt32 {
+    unsafe (sites + siteCount).initialize(to: site)
+    siteCount &+= 1
+    return UInt32(siteCount &- 1)
+  }
+
+  func append(_ micro: MicroInstruction) -> UInt32 {
+    unsafe (micros + microCount).initialize(to: micro)
+    microCount &+= 1
+    return UInt32(microCount &- 1)
+  }
+
+  /// Notes that the instruction at an address of the writable mapping may be refused by the host. Calls come
+  /// in the order of addresses.
+  func noteFault(at address: UnsafeMutablePointer<UInt8>, site: UInt32) {
+    let count = unsafe Int(faultCount.pointee)
+    // SAFETY: each instruction with a site has at most one; `isNearlyFull` keeps room.
+    unsafe faults[count] = chost_translated_fault(instruction: offset(address), stub: 0, site: site)
+    unsafe faultCount.pointee = UInt32(count + 1)
+  }
+
+  func faultSite(_ number: Int) -> UInt32 { unsafe faults[number].site }
+
+  var faultTotal: Int { unsafe Int(faultCount.pointee) }
+
+  /// Completes the notes from number `first` on whose instruction lies at `instruction`.
+  func setFaultStub(_ number: Int, _ stub: UnsafeMutablePointer<UInt8>) {
+    unsafe faults[number].stub = offset(stub)
+  }
+
+  // MARK: Blocks
+
+  private func bucket(_ physical: UInt64, _ key: TranslationKey) -> Int {
+    let hash = (physical ^ physical &>> 12 &* 0x9E37 ^ UInt64(key.rawValue) &* 0x85EB) &* 0x9E37_79B1
+    return Int(truncatingIfNeeded: (hash &>> 12) & UInt64(Self.bucketCount - 1))
+  }
+
+  /// The block that starts at a physical address, or 0.
+  func find(_ physical: UInt64, _ key: TranslationKey) -> UInt32 {
+    var number = unsafe buckets[bucket(physical, key)]
+    while number != 0 {
+      let block = unsafe blocks + Int(number)
+      if unsafe block.pointee.physical == physical && block.pointee.key == key { return number }
+      number = unsafe block.pointee.next
+    }
+    return 0
+  }
+
+  func insert(_ block: TranslatedBlock, ramPage: Int) -> UInt32 {
+    if blockCount == 0 { blockCount = 1 }
+    let number = blockCount
+    let bucket = bucket(block.physical, block.key)
+    var block = block
+    unsafe block.next = buckets[bucket]
+    unsafe block.nextInPage = pages[ramPage]
+    unsafe (blocks + number).initialize(to: block)
+    unsafe buckets[bucket] = UInt32(number)
+    unsafe pages[ramPage] = UInt32(number)
+    blockCount = number + 1
+    return UInt32(number)
+  }
+
+  /// Kills the blocks of a RAM page: whoever still jumps to one leaves at a site.
+  func invalidate(ramPage: Int) {
+    guard ramPage < pageCount, unsafe pages[ramPage] != 0 else { return }
+    if isNearlyFull { return flush() }
+    var number = unsafe pages[ramPage]
+    unsafe pages[ramPage] = 0
+    while number != 0 {
+      let block = unsafe blocks + Int(number)
+      unsafe remove(number, block.pointee)
+      unsafe kill(&block.pointee)
+      number = unsafe block.pointee.nextInPage
+    }
+  }
+
+  /// Takes a block out of its bucket.
+  private func remove(_ number: UInt32, _ block: TranslatedBlock) {
+    let bucket = bucket(block.physical, block.key)
+    var current = unsafe buckets[bucket]
+    if current == number { return unsafe buckets[bucket] = block.next }
+    while current != 0 {
+      let next = unsafe blocks[Int(current)].next
+      if next == number { return unsafe blocks[Int(current)].next = block.next }
+      current = next
+    }
+  }
+
+  private func kill(_ block: inout TranslatedBlock) {
+    statistics.killedBlocks &+= 1
+    let site = append(
+      Site(kind: .dead, executed: 0, blockOffset: UInt16(block.physical & 4095)))
+    var code = unsafe Assembler(cursor: cursor)
+    let stub = unsafe code.cursor
+    unsafe code.leave(site, stubs.exit)
+    unsafe cursor = code.cursor
+    var entry = unsafe Assembler(cursor: writable(block.entry))
+    unsafe entry.jump(stub)
+  }
+
+  // MARK: Entering
+
+  /// Runs translated code until it leaves at a site. The thread's GS base must be the state.
+  @inline(__always)
+  func enter(_ state: UnsafeMutablePointer<CPUState>, _ target: UInt32, vectors: UInt) {
+    // SAFETY: the stub is code of this object's making that keeps to the C calling convention.
+    let function = unsafe unsafeBitCast(
+      executable(offset(stubs.enter)),
+      to: (@convention(c) (UnsafeMutableRawPointer, UInt, UInt) -> Void).self)
+    unsafe function(UnsafeMutableRawPointer(state), executable(target), vectors)
+  }
+}
+
+/// A place where translated code leaves.
+struct Site {
+  enum Kind: UInt8 {
+    /// The interpreter executes the instruction; code goes on behind it.
+    case slow
+    /// An indirect branch found the table closed: the target is in R14.
+    case target
+    /// A store hit a page that holds code.
+    case store
+    /// An edge, unlinked or with attention due; `target` counts from the code page.
+    case edge
+    /// The same between pages: R14 holds the target's linear page, `target` the offset in it.
+    case pageEdge
+    /// The block was killed.
+    case dead
+  }
+  var kind: Kind
+  /// The block's vector registers are in the host's.
+  var vectors: UInt8 = 0
+  /// How many instructions of the block were executed before.
+  var executed: UInt16
+  /// Where the block starts in its page.
+  var blockOffset: UInt16
+  /// Bytes of a store.
+  var size: UInt8 = 0
+  /// A store's: whether the next instruction can be reached from there.
+  var isComplete = true
+  var micro: UInt32 = 0
+  /// Offset in the code cache of what follows.
+  var resume: UInt32 = 0
+  /// Offset in the code cache of the rel32 of an edge; 0 for none.
+  var patch: UInt32 = 0
+  /// Offset in the code cache of the expected RAM page of an edge between pages.
+  var keyPatch: UInt32 = 0
+  var target: Int32 = 0
+}
+
+/// A translated block, by number; 0 is none.
+struct TranslatedBlock {
+  var physical: UInt64
+  var key: TranslationKey
+  /// Offsets in the code cache: for branches within the page, and for indirect ones, with the linear
+  /// address in R14.
+  var entry: UInt32
+  var indirectEntry: UInt32
+  /// What vector registers it wants loaded: 0, 1 (XMM), 2 (YMM). It sees to that itself.
+  var vectors: UInt8
+  var next: UInt32 = 0
+  var nextInPage: UInt32 = 0
+}
+
+/// A jump in the block being emitted that waits for its target.
+@safe struct PendingJump {
+  /// Where its rel32 lies.
+  var place: UnsafeMutablePointer<UInt8>
+  var site: UInt32
+  /// For conditional branches: the edge to emit.
+  var isEdge: Bool
+  var executed: UInt16
+  var target: Int32
+}
+
+/// What the translator did, for `--stats`.
+struct TranslationStatistics {
+  var blocks: UInt64 = 0
+  var instructions: UInt64 = 0
+  var killedBlocks: UInt64 = 0
+  var flushes: UInt64 = 0
+  var entries: UInt64 = 0
+  var slow: UInt64 = 0
+  var stores: UInt64 = 0
+  var edges: UInt64 = 0
+  var links: UInt64 = 0
+}
+
+extension Assembler {
+  /// Leaves at a site.
+  mutating func leave(_ site: UInt32, _ exit: UnsafeMutablePointer<UInt8>) {
+    storeState32(StateOffset.site, site)
+    unsafe jump(exit)
+  }
+}

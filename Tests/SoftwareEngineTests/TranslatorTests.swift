@@ -1,0 +1,210 @@
+import EngineInterface
+import GuestMemory
+import MachineTypes
+import Testing
+import X86
+import X86Decoder
+
+/// The translator against the interpreter: random blocks of instructions on random registers and memory.
+@Suite struct TranslatorTests {
+  @Test func `translated blocks leave the state that interpreted ones leave`() throws {
+    try compareBlocks(seed: 0x2545_F491_4F6C_DD1D, count: 20_000)
+  }
+
+  private func compareBlocks(seed: UInt64, count: Int) throws {
+    let table = HostOracleDifferentialTests.table
+    let interpreted = try EngineFixture(cpuid: table, execution: .interpreter)
+    let translated = try EngineFixture(cpuid: table, execution: .translator)
+    var generator = BlockGenerator(numbers: Numbers(state: seed))
+    for number in 0..<count {
+      let block = generator.block()
+      var registers = (0..<16).map { _ in generator.numbers.next() }
+      BlockGenerator.pointers.forEach {
+        registers[Int($0)] = EngineFixture.dataAddress + 0x800 + UInt64($0) * 64
+      }
+      registers[4] = EngineFixture.stackTop - 0x800
+      let flags = generator.numbers.next() & 0x8D5
+      var image = VirtualCPUState.initialExtendedState
+      for offset in 160..<416 { image[offset] = UInt8(truncatingIfNeeded: generator.numbers.next()) }
+      image[512] = 3
+      let memory = (0..<4096).map { _ in UInt8(truncatingIfNeeded: generator.numbers.next()) }
+      var results: [Result] = []
+      for fixture in [interpreted, translated] {
+        try fixture.memory.write(memory, at: GuestPhysicalAddress(EngineFixture.dataAddress))
+        try fixture.memory.write(
+          memory, at: GuestPhysicalAddress(EngineFixture.stackTop - 4096))
+        try fixture.enter64BitMode(BlockGenerator.warmUp + block.bytes + [0xF4], registers: registers)
+        var state = try fixture.cpu.saveState()
+        state.flags = Flags(rawValue: flags | 2)
+        state.extendedState = image
+        try fixture.cpu.restoreState(state)
+        let exit = try fixture.run()
+        let end = try fixture.cpu.saveState()
+        results.append(
+          Result(
+            exit: "\(exit)", registers: end.generalRegisters, flags: end.flags.rawValue,
+            instructionPointer: end.instructionPointer,
+            vectors: Array(end.extendedState[24..<28] + end.extendedState[160..<416]),
+            retired: fixture.cpu.retiredInstructionCount,
+            memory: try fixture.memory.bytes(
+              at: GuestPhysicalAddress(EngineFixture.dataAddress), count: 4096),
+            stack: try fixture.memory.bytes(
+              at: GuestPhysicalAddress(EngineFixture.stackTop - 4096), count: 4096)))
+      }
+      if let difference = results[0].difference(results[1]) {
+        let bytes = block.bytes.map { String($0, radix: 16) }.joined(separator: " ")
+        Issue.record("block \(number): \(difference); \(block.text); \(bytes)")
+        return
+      }
+    }
+  }
+
+  private struct Result {
+    var exit: String
+    var registers: [UInt64]
+    var flags: UInt64
+    var instructionPointer: UInt64
+    var vectors: [UInt8]
+    var retired: UInt64
+    var memory: [UInt8]
+    var stack: [UInt8]
+
+    func difference(_ other: Result) -> String? {
+      func hex(_ value: UInt64) -> String { String(value, radix: 16) }
+      if exit != other.exit { return "\(exit) and \(other.exit)" }
+      for number in 0..<16 where registers[number] != other.registers[number] {
+        return "r\(number) \(hex(registers[number])) and \(hex(other.registers[number]))"
+      }
+      if (flags ^ other.flags) & 0x8D5 != 0 { return "flags \(hex(flags)) and \(hex(other.flags))" }
+      if instructionPointer != other.instructionPointer { return "RIP" }
+      for index in 0..<4096 where memory[index] != other.memory[index] { return "memory \(index)" }
+      for index in 0..<4096 where stack[index] != other.stack[index] { return "stack \(index)" }
+      for index in 0..<vectors.count where vectors[index] != other.vectors[index] {
+        return "vectors \(index)"
+      }
+      if retired != other.retired { return "\(retired) and \(other.retired) retired" }
+      return nil
+    }
+  }
+}
+
+/// Makes random blocks that mostly do not fault.
+struct BlockGenerator {
+  var numbers: Numbers
+  /// Registers that hold addresses, and that instructions should leave alone.
+  static let pointers: [UInt8] = [6, 7, 14]
+
+  /// Touches data and stack for reads and writes, so that the TLB knows them.
+  static let warmUp: [UInt8] = [
+    0x48, 0x87, 0x06, 0x48, 0x87, 0x06,  // xchg [rsi], rax, twice
+    0x50, 0x58,  // push rax; pop rax
+  ]
+
+  struct Block {
+    var bytes: [UInt8] = []
+    var text = ""
+  }
+
+  mutating func block() -> Block {
+    var block = Block()
+    let length = 1 + Int(numbers.next() % 14)
+    while block.text.utf8.count < 4096, block.bytes.count < length * 6 {
+      guard let (bytes, text) = instruction() else { continue }
+      block.bytes += bytes
+      block.text += text + "; "
+    }
+    return block
+  }
+
+  private mutating func random(_ count: UInt64) -> UInt8 {
+    numbers.state ^= numbers.state << 13
+    numbers.state ^= numbers.state >> 7
+    numbers.state ^= numbers.state << 17
+    return UInt8(truncatingIfNeeded: (numbers.state >> 20) % count)
+  }
+
+  /// One instruction, with what makes its flags defined.
+  private mutating func instruction() -> ([UInt8], String)? {
+    var bytes: [UInt8] = []
+    if random(4) == 0 { bytes.append(0x66) }
+    let kind = random(12)
+    if kind == 0 { bytes.append(random(2) == 0 ? 0xF3 : 0xF2) }
+    if random(3) != 0 { bytes.append(0x40 | random(16)) }
+    if kind < 6 {
+      bytes.append(0x0F)
+      if kind == 5 { bytes.append(random(2) == 0 ? 0x38 : 0x3A) }
+    }
+    bytes.append(random(256))
+    // Memory operands go through the pointers, with a small displacement.
+    let usesMemory = random(2) == 0
+    if usesMemory {
+      let base: UInt8 = random(2) == 0 ? 6 : 7
+      bytes.append(0x40 | random(8) << 3 | base)
+      bytes.append(random(128))
+    } else {
+      bytes.append(0xC0 | random(64))
+    }
+    bytes += (0..<8).map { _ in random(256) }
+    var instruction = Instruction.empty
+    guard case .decoded = Decoder(mode: .bits64).decode(bytes.span, into: &instruction),
+      isWanted(instruction)
+    else { return nil }
+    bytes = Array(bytes[0..<Int(instruction.length)])
+    if leavesFlagsUndefined(instruction) { bytes += [0x48, 0x39, 0xD0] }  // cmp rax, rdx
+    return (bytes, "\(instruction.operation)")
+  }
+
+  private func isWanted(_ i: Instruction) -> Bool {
+    if i.hasMemoryOperand {
+      guard Self.pointers.contains(i.base), i.index >= 16, i.segment == 3, i.addressSize == 8,
+        i.displacement >= -128, i.displacement < 128
+      else { return false }
+    }
+    for position in 0..<4 {
+      let operand = i.operands[position]
+      if operand.kind == .general, operand.access.writes,
+        Self.pointers.contains(operand.number) || operand.number == 4
+      {
+        return false
+      }
+    }
+    if !i.traits.isDisjoint(with: [.x87, .mmx, .changesControlFlow, .repeatable, .privileged]) {
+      return false
+    }
+    switch i.operation {
+    case .add, .or, .adc, .sbb, .and, .sub, .xor, .cmp, .test, .mov, .movzx, .movsx, .movsxd, .inc,
+      .dec, .neg, .not, .mul, .imul, .div, .idiv, .setcc, .cmovcc, .xadd, .xchg, .cmpxchg, .bsf,
+      .bsr, .tzcnt, .lzcnt, .popcnt, .bt, .bts, .btr, .btc, .rol, .ror, .rcl, .rcr, .shl, .shr,
+      .sar, .shld, .shrd, .adcx, .adox, .movbe, .crc32, .bswap, .lea, .cbw, .cwd, .sahf, .clc,
+      .stc, .cmc, .nop, .push, .cmpxchg8b, .cmpxchg16b:
+      // What 16 bits of these hold is undefined.
+      let isWord = i.prefixes.contains(.operandSize) && !i.prefixes.contains(.rexW)
+      return !(isWord && (i.operation == .bswap || i.operation == .shld || i.operation == .shrd))
+    case .pop: return i.operands[0].kind == .general
+    default:
+      return i.traits.contains(.sse) && HostOracleForms.isPlain(i)
+    }
+  }
+
+  private func leavesFlagsUndefined(_ i: Instruction) -> Bool {
+    switch i.operation {
+    case .mul, .imul, .div, .idiv, .bsf, .bsr, .bt, .bts, .btr, .btc, .rol, .ror, .rcl, .rcr, .shl,
+      .shr, .sar, .shld, .shrd, .and, .or, .xor, .test, .tzcnt, .lzcnt, .popcnt:
+      true
+    default: false
+    }
+  }
+}
+
+enum HostOracleForms {
+  /// SSE instructions that need nothing but registers and memory.
+  static func isPlain(_ i: Instruction) -> Bool {
+    switch i.operation {
+    case .fxsave, .fxrstor, .xsave, .xsaveopt, .xsavec, .xsaves, .xrstor, .xrstors, .ldmxcsr,
+      .stmxcsr, .maskmovdqu, .maskmovq, .clflush, .clflushopt, .clwb, .rcpps, .rcpss, .rsqrtps,
+      .rsqrtss:
+      false
+    default: true
+    }
+  }
+}
