@@ -22,6 +22,7 @@ import X86Decoder
       BlockGenerator.pointers.forEach {
         registers[Int($0)] = EngineFixture.dataAddress + 0x800 + UInt64($0) * 64
       }
+      BlockGenerator.indexes.forEach { registers[Int($0)] = UInt64($0) * 3 }
       registers[4] = EngineFixture.stackTop - 0x800
       let flags = generator.numbers.next() & 0x8D5
       var image = VirtualCPUState.initialExtendedState
@@ -36,6 +37,7 @@ import X86Decoder
         try fixture.enter64BitMode(BlockGenerator.warmUp + block.bytes + [0xF4], registers: registers)
         var state = try fixture.cpu.saveState()
         state.flags = Flags(rawValue: flags | 2)
+        state.segments[5].base = 0x48
         state.extendedState = image
         try fixture.cpu.restoreState(state)
         let exit = try fixture.run()
@@ -92,7 +94,9 @@ import X86Decoder
 struct BlockGenerator {
   var numbers: Numbers
   /// Registers that hold addresses, and that instructions should leave alone.
-  static let pointers: [UInt8] = [6, 7, 14]
+  static let pointers: [UInt8] = [5, 6, 7, 13, 14]
+  /// Registers that hold small numbers.
+  static let indexes: [UInt8] = [10, 15]
 
   /// Touches data and stack for reads and writes, so that the TLB knows them.
   static let warmUp: [UInt8] = [
@@ -126,6 +130,7 @@ struct BlockGenerator {
   /// One instruction, with what makes its flags defined.
   private mutating func instruction() -> ([UInt8], String)? {
     var bytes: [UInt8] = []
+    if random(8) == 0 { bytes.append(0x65) }
     if random(4) == 0 { bytes.append(0x66) }
     let kind = random(12)
     if kind == 0 { bytes.append(random(2) == 0 ? 0xF3 : 0xF2) }
@@ -138,9 +143,10 @@ struct BlockGenerator {
     // Memory operands go through the pointers, with a small displacement.
     let usesMemory = random(2) == 0
     if usesMemory {
-      let base: UInt8 = random(2) == 0 ? 6 : 7
-      bytes.append(0x40 | random(8) << 3 | base)
+      bytes.append((random(2) == 0 ? 0x40 : 0x80) | random(64))
+      if bytes.last! & 7 == 4 { bytes.append(random(256)) }
       bytes.append(random(128))
+      bytes += [0, 0, 0]
     } else {
       bytes.append(0xC0 | random(64))
     }
@@ -156,14 +162,15 @@ struct BlockGenerator {
 
   private func isWanted(_ i: Instruction) -> Bool {
     if i.hasMemoryOperand {
-      guard Self.pointers.contains(i.base), i.index >= 16, i.segment == 3, i.addressSize == 8,
-        i.displacement >= -128, i.displacement < 128
+      guard Self.pointers.contains(i.base), i.index >= 16 || Self.indexes.contains(i.index),
+        i.addressSize == 8, i.displacement >= -128, i.displacement < 128
       else { return false }
     }
     for position in 0..<4 {
       let operand = i.operands[position]
       if operand.kind == .general, operand.access.writes,
-        Self.pointers.contains(operand.number) || operand.number == 4
+        Self.pointers.contains(operand.number) || Self.indexes.contains(operand.number)
+          || operand.number == 4
       {
         return false
       }

@@ -5,6 +5,7 @@ extension BlockEmitter {
   mutating func emitVector(_ i: Instruction) -> Outcome {
     let isVEX = i.encoding == .vex
     guard key.has(isVEX ? TranslationKey.avx : TranslationKey.sse) else { return .refused }
+    if debugBits & 16 != 0 { return .refused }
     if i.traits.contains(.vectorIndex) || i.prefixes.contains(.lock) { return .refused }
     guard isWhole(i) else { return .refused }
     let field = HostInstruction.generalField(i)
