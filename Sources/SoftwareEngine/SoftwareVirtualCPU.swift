@@ -40,6 +40,10 @@ import X86
     let state = unsafe environment.rawMemory.state
     unsafe state.pointee.translation.extended = UInt64(
       UInt(bitPattern: environment.host.registers.base))
+    unsafe state.pointee.translation.tlbSets = UInt64(
+      UInt(bitPattern: environment.rawMemory.tlb))
+    unsafe state.pointee.translation.level2 = UInt64(
+      UInt(bitPattern: environment.rawMemory.level2))
     let tracker = environment.memory.codeTracker
     unsafe withUnsafeMutablePointer(to: &state.pointee.attention) { attention in
       unsafe withUnsafeMutablePointer(to: &state.pointee.translation.running) { running in

@@ -7,4 +7,5 @@
 #include "syscalls.h"
 #include "terminal.h"
 #include "threads.h"
+#include "tlb.h"
 #include "kvm.h"

@@ -127,13 +127,11 @@ extension CPU {
   @inline(never)
   func findCodePage(_ linear: UInt64) -> Bool {
     let set = unsafe state.privilegeLevel == 3 ? state.userTLB : state.supervisorTLB
-    let entry = unsafe TLBEntry(set, linear)
     let page = linear & ~4095
-    if page &+ entry.executeTag == 0 {
-      let host = UInt(page &+ entry.addend)
-      unsafe state.codeHost = UnsafePointer(bitPattern: host)
-      state.codeRAMPage = UInt64(entry.ramPage)
-      state.codePhysicalPage = env.physicalPage(ofRAMPage: state.codeRAMPage)
+    if let ramPage = unsafe TLBEntry(set, linear).executedPage(linear) {
+      unsafe state.codeHost = env.ramPointer(ramPage << 12)
+      state.codeRAMPage = ramPage
+      state.codePhysicalPage = env.physicalPage(ofRAMPage: ramPage)
       state.codeLinearPage = page
       return true
     }

@@ -100,6 +100,12 @@ import X86
     return unsafe ramBase + Int(offset)
   }
 
+  /// The byte at an offset of the RAM mapping.
+  @inline(__always)
+  func ramPointer(_ offset: UInt64) -> UnsafePointer<UInt8> {
+    unsafe UnsafePointer((ramBase + Int(offset)).assumingMemoryBound(to: UInt8.self))
+  }
+
   /// Reports a store to RAM, so that code decoded from it becomes stale.
   func noteWrite(physical address: UInt64, byteCount: UInt64, by cpu: CPU) {
     guard let offset = ramOffset(address, byteCount: byteCount) else { return }

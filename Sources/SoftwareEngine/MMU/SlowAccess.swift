@@ -133,37 +133,27 @@ extension CPU {
       raise(.pageFault, code)
       return nil
     case .translated(let page):
-      enter(page, linear, right)
+      enter(page, linear, kind, right)
       return page.physicalPage | (linear & 4095)
     }
   }
 
   /// Puts a page of RAM into the TLB.
-  private func enter(_ page: PageTranslation, _ linear: UInt64, _ right: AccessRight) {
+  private func enter(
+    _ page: PageTranslation, _ linear: UInt64, _ kind: AccessKind, _ right: AccessRight
+  ) {
     guard let host = unsafe env.hostAddress(page.physicalPage, byteCount: 4096),
       let offset = env.ramOffset(page.physicalPage, byteCount: 4096)
     else { return }
-    let set =
-      switch right {
-      case .user: unsafe state.userTLB
-      case .supervisor: unsafe state.supervisorTLB
-      case .supervisorOverride: unsafe state.supervisorOverrideTLB
-      }
-    let tag = 0 &- (linear & ~4095)
-    let entry = unsafe TLBEntry(set, linear)
-    let none = TLBSet.invalidTag(entry.index)
     let ramPage = offset >> 12
-    entry.readTag = tag
-    entry.writeTag = page.isWritable ? tag : none
-    entry.executeTag = page.isExecutable ? tag : none
-    entry.executeKey = page.isExecutable ? tag &+ ramPage : none
-    entry.addend = UInt64(UInt(bitPattern: host)) &+ tag
-    entry.ramPage = UInt32(truncatingIfNeeded: ramPage)
-    // SAFETY: a page of RAM has a word.
-    entry.chunkWord = unsafe UInt64(UInt(bitPattern: state.codeChunks + Int(ramPage)))
-    entry.flags =
-      entry.flags & TLBEntryFlags.logged | (page.isGlobal ? TLBEntryFlags.global : 0)
-    env.tlb.noteFill(entry, isGlobal: page.isGlobal)
+    if kind == .execute {
+      env.tlb.enterCode(linear, right, ramPage: ramPage, isGlobal: page.isGlobal)
+    } else {
+      // SAFETY: a page of RAM has a word.
+      unsafe env.tlb.enterData(
+        linear, right, ramPage: ramPage, host: host, chunkWord: state.codeChunks + Int(ramPage),
+        isWritable: page.isWritable, isGlobal: page.isGlobal)
+    }
     if page.pageSize > 4096 { env.tlb.noteLargePage(linear, byteCount: page.pageSize) }
   }
 

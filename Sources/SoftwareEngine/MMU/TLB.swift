@@ -1,3 +1,5 @@
+import CHost
+
 /// The layout of one set of a TLB: arrays of `size` elements one after the other, so that translated code
 /// reaches any of them with one scaled index.
 ///
@@ -12,6 +14,7 @@ enum TLBSet {
   static let readTags = 0
   /// Set only once the page-table entry's dirty bit is.
   static let writeTags = 8 * size
+  /// Filled by fetches alone, so that data does not evict code.
   static let executeTags = 16 * size
   /// Host address less linear address.
   static let addends = 24 * size
@@ -21,8 +24,9 @@ enum TLBSet {
   static let executeKeys = 40 * size
   /// 32-bit: the page's index in RAM.
   static let ramPages = 48 * size
-  /// 8-bit: see `TLBEntryFlags`.
+  /// 8-bit: see `TLBEntryFlags`; of data accesses and of fetches.
   static let flags = 52 * size
+  static let executeFlags = 53 * size
 
   static let byteCount = 56 * size
 
@@ -84,11 +88,6 @@ enum TLBEntryFlags {
   }
   var addend: UInt64 {
     @inline(__always) get { word(TLBSet.addends) }
-    nonmutating set { setWord(TLBSet.addends, newValue) }
-  }
-  var chunkWord: UInt64 {
-    get { word(TLBSet.chunkWords) }
-    nonmutating set { setWord(TLBSet.chunkWords, newValue) }
   }
   var executeKey: UInt64 {
     get { word(TLBSet.executeKeys) }
@@ -98,10 +97,6 @@ enum TLBEntryFlags {
     @inline(__always) get {
       unsafe set.load(fromByteOffset: TLBSet.ramPages &+ index &* 4, as: UInt32.self)
     }
-    nonmutating set {
-      unsafe set.storeBytes(
-        of: newValue, toByteOffset: TLBSet.ramPages &+ index &* 4, as: UInt32.self)
-    }
   }
   var flags: UInt8 {
     get { unsafe set.load(fromByteOffset: TLBSet.flags &+ index, as: UInt8.self) }
@@ -109,28 +104,47 @@ enum TLBEntryFlags {
       unsafe set.storeBytes(of: newValue, toByteOffset: TLBSet.flags &+ index, as: UInt8.self)
     }
   }
+  var executeFlags: UInt8 {
+    get { unsafe set.load(fromByteOffset: TLBSet.executeFlags &+ index, as: UInt8.self) }
+    nonmutating set {
+      unsafe set.storeBytes(
+        of: newValue, toByteOffset: TLBSet.executeFlags &+ index, as: UInt8.self)
+    }
+  }
 
-  /// Makes the entry match nothing. It stays in the flush log if it is there.
-  func invalidate() {
+  /// The RAM page that code of `linear`'s page lies in; `nil` unless the entry serves fetches from there.
+  @inline(__always)
+  func executedPage(_ linear: UInt64) -> UInt64? {
+    let page = linear & ~4095
+    return page &+ executeTag == 0 ? executeKey &+ page : nil
+  }
+
+  /// Makes the entry match no data access. It stays in the flush log if it is there.
+  func invalidateData() {
     let none = TLBSet.invalidTag(index)
     readTag = none
     writeTag = none
+    flags &= TLBEntryFlags.logged
+  }
+
+  func invalidateCode() {
+    let none = TLBSet.invalidTag(index)
     executeTag = none
     executeKey = none
-    flags &= TLBEntryFlags.logged
+    executeFlags &= TLBEntryFlags.logged
   }
 }
 
-/// The three sets of one virtual CPU, in the memory of its `VirtualCPUMemory`, and what a flush needs to
-/// know of them.
+/// The TLB of one virtual CPU, in its `VirtualCPUMemory`: three first-level sets that accesses look into,
+/// and a second level (`chost_tlb_level2`) that refills them without a page walk.
 @safe struct TLB: ~Copyable {
   let user: UnsafeMutableRawPointer
   let supervisor: UnsafeMutableRawPointer
   /// Supervisor accesses while EFLAGS.AC lifts SMAP.
   let override: UnsafeMutableRawPointer
-  /// Entries (set number × size + index) that hold non-global pages.
-  private let log: UnsafeMutablePointer<UInt32>
-  private var logCount = 0
+  private let level2: UnsafeMutablePointer<chost_tlb_level2>
+  /// Fetch entries (set × size + index) that hold non-global pages.
+  private var codeLog: [UInt32] = []
   /// The smallest power-of-two region that holds every large page entered since the last full flush;
   /// INVLPG inside it flushes everything.
   private var largeBase: UInt64 = 0
@@ -138,8 +152,9 @@ enum TLBEntryFlags {
   private var hasLarge = false
   var jumps: JumpTables
 
-  static let setCount = 3
+  static let setCount = Int(chost_tlb_sets)
   static let byteCount = setCount * TLBSet.byteCount
+  static let level2ByteCount = MemoryLayout<chost_tlb_level2>.size
 
   /// - Parameter raw: outlives this value.
   init(_ raw: VirtualCPUMemory) {
@@ -148,26 +163,55 @@ enum TLBEntryFlags {
     unsafe user = memory
     unsafe supervisor = memory + TLBSet.byteCount
     unsafe override = memory + 2 * TLBSet.byteCount
-    // SAFETY: freed in deinit.
-    unsafe log = .allocate(capacity: Self.setCount * TLBSet.size)
+    // SAFETY: both regions have room; zeroes are a valid second level.
     unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.byteCount)
+    unsafe raw.level2.initializeMemory(as: UInt8.self, repeating: 0, count: Self.level2ByteCount)
+    unsafe level2 = raw.level2.assumingMemoryBound(to: chost_tlb_level2.self)
     flushAll()
   }
-
-  deinit { unsafe log.deallocate() }
 
   private func set(_ number: Int) -> UnsafeMutableRawPointer {
     unsafe user + number * TLBSet.byteCount
   }
 
-  /// Notes that an entry was filled.
-  mutating func noteFill(_ entry: TLBEntry, isGlobal: Bool) {
-    guard !isGlobal, entry.flags & TLBEntryFlags.logged == 0 else { return }
-    entry.flags |= TLBEntryFlags.logged
-    let number = unsafe (entry.set - user) / TLBSet.byteCount
-    // SAFETY: an entry is logged once, so the log cannot outgrow the entries.
-    unsafe log[logCount] = UInt32(truncatingIfNeeded: number * TLBSet.size + entry.index)
-    logCount &+= 1
+  // MARK: Filling
+
+  /// Enters a page for data accesses of a right.
+  ///
+  /// - Parameters:
+  ///   - host: where the page lies.
+  ///   - chunkWord: its word in `CodeTracker.chunks`.
+  mutating func enterData(
+    _ linear: UInt64, _ right: AccessRight, ramPage: UInt64, host: UnsafeMutableRawPointer,
+    chunkWord: UnsafeMutablePointer<UInt64>, isWritable: Bool, isGlobal: Bool
+  ) {
+    let page = linear & ~4095
+    let flags = right.setNumber | (isWritable ? 4 : 0) | (isGlobal ? 8 : 0)
+    unsafe chost_tlb_enter(
+      user, level2, linear,
+      chost_tlb_line(
+        page: page | flags, addend: UInt64(UInt(bitPattern: host)) &- page,
+        chunk_word: UInt64(UInt(bitPattern: chunkWord)),
+        ram_page: UInt32(truncatingIfNeeded: ramPage), generation: 0))
+  }
+
+  /// Enters a page for fetches.
+  mutating func enterCode(
+    _ linear: UInt64, _ right: AccessRight, ramPage: UInt64, isGlobal: Bool
+  ) {
+    let number = Int(right.setNumber)
+    let entry = unsafe TLBEntry(set(number), linear)
+    let tag = 0 &- (linear & ~4095)
+    entry.executeTag = tag
+    entry.executeKey = tag &+ ramPage
+    var flags = entry.executeFlags & TLBEntryFlags.logged
+    if isGlobal {
+      flags |= TLBEntryFlags.global
+    } else if flags == 0 {
+      flags = TLBEntryFlags.logged
+      codeLog.append(UInt32(number * TLBSet.size + entry.index))
+    }
+    entry.executeFlags = flags
   }
 
   mutating func noteLargePage(_ linear: UInt64, byteCount: UInt64) {
@@ -184,6 +228,8 @@ enum TLBEntryFlags {
     largeBase &= mask
   }
 
+  // MARK: Flushing
+
   mutating func flushAll() {
     for number in 0..<Self.setCount {
       let base = unsafe set(number)
@@ -197,25 +243,39 @@ enum TLBEntryFlags {
         unsafe tags[512] = TLBSet.invalidTag(512)
       }
       unsafe (base + TLBSet.flags).assumingMemoryBound(to: UInt8.self)
-        .update(repeating: 0, count: TLBSet.size)
+        .update(repeating: 0, count: 2 * TLBSet.size)
     }
-    logCount = 0
+    unsafe level2.pointee.global_generation &+= 1
+    unsafe level2.pointee.local_generation &+= 1
+    unsafe level2.pointee.log_count = 0
+    codeLog.removeAll(keepingCapacity: true)
     hasLarge = false
     jumps.flushAll()
   }
 
   /// Flushes all but global pages.
   mutating func flushNonGlobal() {
-    for position in 0..<logCount {
-      // SAFETY: logged numbers are those of entries.
-      let number = unsafe Int(log[position])
-      let linear = UInt64(number % TLBSet.size) << 12
-      let entry = unsafe TLBEntry(set(number / TLBSet.size), linear)
-      if entry.flags & TLBEntryFlags.global == 0 { entry.invalidate() }
+    unsafe level2.pointee.local_generation &+= 1
+    let logged = unsafe Int(level2.pointee.log_count)
+    for position in 0..<logged {
+      let entry = unsafe entry(level2.pointee.logged(position))
+      if entry.flags & TLBEntryFlags.global == 0 { entry.invalidateData() }
       entry.flags &= ~TLBEntryFlags.logged
     }
-    logCount = 0
+    unsafe level2.pointee.log_count = 0
+    for number in codeLog {
+      let entry = entry(number)
+      if entry.executeFlags & TLBEntryFlags.global == 0 { entry.invalidateCode() }
+      entry.executeFlags &= ~TLBEntryFlags.logged
+    }
+    codeLog.removeAll(keepingCapacity: true)
     jumps.flushNonGlobal()
+  }
+
+  /// The entry that a log names.
+  private func entry(_ number: UInt32) -> TLBEntry {
+    let number = Int(number)
+    return unsafe TLBEntry(set(number / TLBSet.size), UInt64(number % TLBSet.size) << 12)
   }
 
   /// Flushes one page, global or not.
@@ -225,12 +285,32 @@ enum TLBEntryFlags {
       return
     }
     jumps.flush(page: linear)
+    unsafe chost_tlb_forget(level2, linear)
     let tag = 0 &- (linear & ~4095)
     for number in 0..<Self.setCount {
       let entry = unsafe TLBEntry(set(number), linear)
-      if entry.readTag == tag || entry.executeTag == tag || entry.writeTag == tag {
-        entry.invalidate()
-      }
+      if entry.readTag == tag || entry.writeTag == tag { entry.invalidateData() }
+      if entry.executeTag == tag { entry.invalidateCode() }
+    }
+  }
+}
+
+extension chost_tlb_level2 {
+  /// The entry number at a position of the log, below `log_count`.
+  fileprivate mutating func logged(_ position: Int) -> UInt32 {
+    unsafe withUnsafeBytes(of: &log) {
+      unsafe $0.load(fromByteOffset: position * 4, as: UInt32.self)
+    }
+  }
+}
+
+extension AccessRight {
+  /// Which first-level set serves it.
+  var setNumber: UInt64 {
+    switch self {
+    case .user: 0
+    case .supervisor: 1
+    case .supervisorOverride: 2
     }
   }
 }

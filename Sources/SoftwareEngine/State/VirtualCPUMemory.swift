@@ -5,7 +5,8 @@
   enum Offset {
     static let tlb = (MemoryLayout<CPUState>.size + 4095) & ~4095
     static let jumpTables = tlb + ((TLB.byteCount + 4095) & ~4095)
-    static let end = jumpTables + JumpTables.byteCount
+    static let level2 = jumpTables + JumpTables.byteCount
+    static let end = level2 + TLB.level2ByteCount
   }
 
   let base: UnsafeMutableRawPointer
@@ -21,5 +22,6 @@
     unsafe base.assumingMemoryBound(to: CPUState.self)
   }
   var tlb: UnsafeMutableRawPointer { unsafe base + Offset.tlb }
+  var level2: UnsafeMutableRawPointer { unsafe base + Offset.level2 }
   var jumpTables: UnsafeMutableRawPointer { unsafe base + Offset.jumpTables }
 }

@@ -4,10 +4,10 @@ import X86Decoder
 /// Addresses, TLB look-ups and what follows a store.
 extension BlockEmitter {
   /// The byte offset of the TLB set that this block's data accesses use.
-  private var set: Int {
-    let number =
-      key.has(TranslationKey.user) ? 0 : (key.has(TranslationKey.override) ? 2 : 1)
-    return VirtualCPUMemory.Offset.tlb + number * TLBSet.byteCount
+  private var set: Int { VirtualCPUMemory.Offset.tlb + setNumber * TLBSet.byteCount }
+
+  private var setNumber: Int {
+    key.has(TranslationKey.user) ? 0 : (key.has(TranslationKey.override) ? 2 : 1)
   }
 
   /// The set that its code is fetched by.
@@ -75,13 +75,19 @@ extension BlockEmitter {
 
   /// With a linear address in R14: leaves RCX such that [R14 + RCX] is its `size` bytes, or goes to the slow site.
   mutating func emitLookUp(_ i: Instruction, size: Int, isWrite: Bool) {
+    let retry = unsafe code.cursor
     let tags = set + (isWrite ? TLBSet.writeTags : TLBSet.readTags)
     code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
     code.load(Host.rcx, .stateArray(tags, index: Host.rcx))
     code.address(Host.rcx, base: Host.rcx, index: Host.r14, Int32(size - 1))
     code.extract(Host.rcx, Host.rcx, mask: StateOffset.pageMask)
     code.bytes(0xE3, 0x05)  // jrcxz +5
-    jumpToSlowSite(i)
+    let site = requireSlowSite(i)
+    unsafe (translator.pending + pendingCount).initialize(
+      to: PendingJump(
+        place: code.jump(nil), site: site, retry: retry,
+        refill: UInt8(setNumber + (isWrite ? 3 : 0)), isEdge: false))
+    pendingCount += 1
     code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
     code.load(Host.rcx, .stateArray(set + TLBSet.addends, index: Host.rcx))
   }

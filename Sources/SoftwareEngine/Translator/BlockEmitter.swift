@@ -82,6 +82,8 @@ import X86Decoder
   /// Has the interpreter execute the instruction: leaves at its slow site, and goes on behind.
   mutating func emitInterpreted(_ i: Instruction) {
     let site = requireSlowSite(i)
+    unsafe translator.sites[Int(site)].isRefused = true
+    unsafe translator.sites[Int(site)].target = Int32(i.operation.rawValue)
     unsafe code.leave(site, stubs.exit)
     finishSlowSite()
   }
@@ -118,7 +120,7 @@ import X86Decoder
   mutating func addPending(_ place: UnsafeMutablePointer<UInt8>, site: UInt32) {
     // SAFETY: `isFull` ends the block in time.
     unsafe (translator.pending + pendingCount).initialize(
-      to: PendingJump(place: place, site: site, isEdge: false, executed: 0, target: 0))
+      to: PendingJump(place: place, site: site, isEdge: false))
     pendingCount += 1
   }
 
@@ -151,6 +153,17 @@ import X86Decoder
       if jump.isEdge {
         unsafe Assembler.patch(jump.place, code.cursor)
         emitEdge(executed: Int(jump.executed), target: jump.target)
+        continue
+      }
+      if let retry = unsafe jump.retry {
+        unsafe Assembler.patch(jump.place, code.cursor)
+        code.byte(0xE8)  // call
+        _ = unsafe code.displacement(to: stubs.refills[Int(jump.refill)])
+        code.bytes(0xE3, 17)  // jrcxz, over the way out
+        last = jump.site
+        unsafe stub = code.cursor
+        unsafe code.leave(jump.site, stubs.exit)
+        unsafe code.jump(retry)
         continue
       }
       if jump.site != last {

@@ -1,3 +1,5 @@
+import CHost
+
 /// The code that every translated block shares: the way in, the way out, and the vector registers' moves.
 @safe struct RuntimeStubs {
   /// `(state, target, vectors)`: loads the guest's registers and jumps; returns when code leaves at a site.
@@ -9,7 +11,17 @@
   var loadNarrow: UnsafeMutablePointer<UInt8>
   var loadWide: UnsafeMutablePointer<UInt8>
 
+  /// Looks for the page of R14 in the TLB's second level, for a read and for a write by each of the first
+  /// level's sets (set + 3 for writes); RCX is 0 afterwards if the access may be tried again. Nothing else changes.
+  var refills: InlineArray<6, UnsafeMutablePointer<UInt8>>
+
   init(_ code: inout Assembler, hasAVX: Bool) {
+    unsafe refills = .init(repeating: code.cursor)
+    for number in 0..<6 {
+      unsafe refills[number] = code.cursor
+      RuntimeStubs.emitRefill(&code, setAndWrite: UInt64(number % 3 | (number >= 3 ? 4 : 0)))
+    }
+
     unsafe loadNarrow = code.cursor
     RuntimeStubs.emitLoad(&code, isWide: false)
     unsafe loadWide = code.cursor
@@ -63,6 +75,26 @@
     code.load(Host.rsp, .state(StateOffset.hostStack))
     code.bytes(0x48, 0x83, 0xC4, 0x08)  // add rsp, 8
     code.bytes(0x41, 0x5F, 0x41, 0x5E, 0x41, 0x5D, 0x41, 0x5C, 0x5D, 0x5B, 0xC3)  // pop; ret
+  }
+
+  /// The stack is aligned at the call, as everywhere in translated code.
+  private static func emitRefill(_ code: inout Assembler, setAndWrite: UInt64) {
+    code.bytes(0x50, 0x9F, 0x0F, 0x90, 0xC0, 0x50)  // push rax; lahf; seto al; push rax
+    code.bytes(0x52, 0x56, 0x57)  // push rdx, rsi, rdi
+    code.bytes(0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53)  // push r8 … r11
+    code.load(Host.rdi, .state(StateOffset.tlbSets))
+    code.load(6, .state(StateOffset.level2))
+    code.move(2, Host.r14)
+    code.moveImmediate(1, setAndWrite)
+    let function: @convention(c) (
+      UnsafeMutableRawPointer?, UnsafeMutablePointer<chost_tlb_level2>?, UInt64, UInt64
+    ) -> UInt64 = unsafe chost_tlb_refill
+    code.moveImmediate(Host.rax, unsafe UInt64(unsafeBitCast(function, to: UInt.self)))
+    code.bytes(0xFF, 0xD0)  // call rax
+    code.move(Host.rcx, Host.rax)
+    code.bytes(0x41, 0x5B, 0x41, 0x5A, 0x41, 0x59, 0x41, 0x58)  // pop r11 … r8
+    code.bytes(0x5F, 0x5E, 0x5A)  // pop rdi, rsi, rdx
+    code.bytes(0x58, 0x04, 0x7F, 0x9E, 0x58, 0xC3)  // pop rax; add al, 127; sahf; pop rax; ret
   }
 
   private static func emitLoad(_ code: inout Assembler, isWide: Bool) {

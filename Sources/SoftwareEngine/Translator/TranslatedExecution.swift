@@ -88,6 +88,7 @@ extension CPU {
         switch site.kind {
         case .slow:
           translator.statistics.slow &+= 1
+          if site.isRefused { translator.statistics.refused[Int(site.target)] &+= 1 }
           storeFlagsFromHost()
           if let outcome = executeSlow(translator, site, &key) { return outcome }
           guard translator.generation == generation else { return .lookAgain }
@@ -230,7 +231,7 @@ extension CPU {
     guard debugBits & 2 == 0, let next = findTranslation(translator, key) else { return }
     let entry = unsafe translator.blocks[Int(next)].indirectEntry
     let set = unsafe state.privilegeLevel == 3 ? state.userTLB : state.supervisorTLB
-    let isGlobal = unsafe TLBEntry(set, rip).flags & TLBEntryFlags.global != 0
+    let isGlobal = unsafe TLBEntry(set, rip).executeFlags & TLBEntryFlags.global != 0
     env.tlb.jumps.insert(rip, translator.executable(entry), key, isGlobal: isGlobal)
   }
 

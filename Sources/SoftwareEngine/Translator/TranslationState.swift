@@ -24,6 +24,9 @@ struct TranslationState {
   var jumpMask = JumpTable.indexMask
   /// The vCPU's `ExtendedState`.
   var extended: UInt64 = 0
+  /// The TLB's sets and its second level.
+  var tlbSets: UInt64 = 0
+  var level2: UInt64 = 0
   /// 0 while the guest's vector registers are in the host's.
   var vectorsAbsent: UInt32 = 1
   /// Whether the upper halves are, too.
@@ -53,6 +56,8 @@ enum StateOffset {
   static let pageMask = field(\.pageMask)
   static let jumpMask = field(\.jumpMask)
   static let extended = field(\.extended)
+  static let tlbSets = field(\.tlbSets)
+  static let level2 = field(\.level2)
   static let vectorsAbsent = field(\.vectorsAbsent)
   static let vectorsAreWide = field(\.vectorsAreWide)
   static let running = field(\.running)

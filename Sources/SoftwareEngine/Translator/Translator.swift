@@ -1,6 +1,8 @@
 import CHost
 import HostSystem
 import X86
+import X86Decoder
+import Glibc
 
 /// The translator (T1): guest code as host machine code.
 ///
@@ -101,6 +103,7 @@ import X86
     let start = unsafe UInt(bitPattern: memory.executable)
     slot = unsafe chost_register_translation(start, UInt(memory.byteCount), faults, faultCount)
     guard slot >= 0 else { return nil }
+    if unsafe getenv("MTS") != nil { unsafe debugTranslators.append(Unmanaged.passRetained(self)); atexit { unsafe debugTranslators.forEach { unsafe $0.takeUnretainedValue().printStatistics() } } }
   }
 
   deinit {
@@ -113,6 +116,16 @@ import X86
     unsafe faults.deallocate()
     unsafe faultCount.deallocate()
     unsafe pending.deallocate()
+  }
+
+  func printStatistics() {
+    if unsafe getenv("MTS") != nil {
+      let s = statistics
+      print("translator: blocks \(s.blocks) instructions \(s.instructions) code \(unsafe offset(cursor)) killed \(s.killedBlocks) flushes \(s.flushes) entries \(s.entries) slow \(s.slow) stores \(s.stores) edges \(s.edges) links \(s.links)")
+      for (index, count) in s.refused.enumerated().sorted(by: { $0.element > $1.element }).prefix(24) where count > 0 {
+        print("  \(Operation(rawValue: UInt16(index))!) \(count)")
+      }
+    }
   }
 
   // MARK: Addresses
@@ -286,6 +299,8 @@ struct Site {
     case dead
   }
   var kind: Kind
+  /// The instruction is never translated: no TLB miss.
+  var isRefused = false
   /// The block's vector registers are in the host's.
   var vectors: UInt8 = 0
   /// How many instructions of the block were executed before.
@@ -325,10 +340,13 @@ struct TranslatedBlock {
   /// Where its rel32 lies.
   var place: UnsafeMutablePointer<UInt8>
   var site: UInt32
+  /// For a TLB look-up: where it starts, and which refill it takes.
+  var retry: UnsafeMutablePointer<UInt8>?
+  var refill: UInt8 = 0
   /// For conditional branches: the edge to emit.
   var isEdge: Bool
-  var executed: UInt16
-  var target: Int32
+  var executed: UInt16 = 0
+  var target: Int32 = 0
 }
 
 /// What the translator did, for `--stats`.
@@ -342,6 +360,8 @@ struct TranslationStatistics {
   var stores: UInt64 = 0
   var edges: UInt64 = 0
   var links: UInt64 = 0
+  /// Slow sites of instructions that are never translated, by `Operation`.
+  var refused: [UInt64] = Array(repeating: 0, count: 2048)
 }
 
 extension Assembler {
@@ -351,3 +371,5 @@ extension Assembler {
     unsafe jump(exit)
   }
 }
+
+nonisolated(unsafe) var debugTranslators: [Unmanaged<Translator>] = unsafe []
