@@ -72,6 +72,11 @@ extension HostOracleDifferentialTests {
     }
     for (name, opcode) in [("bsf", UInt8(0xBC)), ("bsr", 0xBD)] {
       add(name, [0x0F, opcode], hasByte: false, flags: 0x40)
+      // A zero source leaves all 64 bits of the destination.
+      forms.append(
+        OracleForm(
+          name: name + ".zero", bytes: [0x0F, opcode, 0xD1], definedFlags: 0x40,
+          prepare: { registers, _, _ in registers[1] = 0 }))
     }
     for (name, opcode) in [("popcnt", UInt8(0xB8)), ("tzcnt", 0xBC), ("lzcnt", 0xBD)] {
       for modRM: UInt8 in [0xD1, 0x16] {

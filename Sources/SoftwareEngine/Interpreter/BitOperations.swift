@@ -70,12 +70,11 @@ extension CPU {
     let leading = T(truncatingIfNeeded: value.leadingZeroBitCount)
     switch kind {
     case 0, 1:
-      // With a zero source ZF is set and the destination unchanged, as AMD documents; the rest of the
+      // With a zero source ZF is set and all 64 bits stay, as AMD documents; the rest of the
       // flags is undefined and left alone.
       let flags = arithmeticFlags & ~(1 << 6)
       if value == 0 {
         arithmeticFlags = flags | 1 << 6
-        if T.bitWidth == 32 { setRegister(at: op.first, register(at: op.first, T.self)) }
       } else {
         arithmeticFlags = flags
         let index = kind == 0 ? trailing : T(truncatingIfNeeded: T.bitWidth - 1) &- leading
