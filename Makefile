@@ -6,7 +6,7 @@ CHECKED := --explicit-target-dependency-import-check error
 TEST_FLAGS := -c release -Xswiftc -enable-testing $(CHECKED)
 SOURCES := Package.swift Sources Tests Examples
 
-.PHONY: run test bench lint format build clean guests
+.PHONY: run test fuzz bench lint format build clean guests
 
 # Boots Debian's cloud kernel to a shell. GUEST=amd64, 686 or 686-pae takes another kernel, ARGS passes
 # options on, for example ARGS="--cpus 2".
@@ -25,6 +25,13 @@ test: lint
 	@Scripts/install-packages.sh test
 	@$(MAKE) --no-print-directory guests
 	@Scripts/test.sh $(TEST_FLAGS) $(ARGS)
+
+# Runs libFuzzer on each target for SECONDS; TARGET=decoder or boot picks one.
+SECONDS ?= 60
+fuzz:
+	@MARTLET_FUZZ=1 $(SWIFT) build -c release --scratch-path .build/fuzz/build -Xswiftc -sanitize=fuzzer -Xswiftc -use-ld=lld \
+	  --product martlet-fuzz >&2
+	@Scripts/fuzz.py .build/fuzz/build/release/martlet-fuzz $(SECONDS) $(TARGET)
 
 # Without them the guest-boot tests are skipped, and say so: no reason to fail here.
 guests:

@@ -135,3 +135,16 @@ let package = Package(
     tests("GuestBootTests", ["Martlet"]),
   ]
 )
+
+// Fuzzing needs libFuzzer and its instrumentation everywhere: only `make fuzz` asks for it.
+if Context.environment["MARTLET_FUZZ"] != nil {
+  package.targets += [
+    .systemLibrary(name: "CFuzzer", path: "Tests/CFuzzer"),
+    .executableTarget(
+      name: "martlet-fuzz",
+      dependencies: [
+        "CFuzzer", "X86Decoder", "BootLoaders", "FirmwareTables", "GuestMemory", "MachineTypes",
+      ],
+      path: "Tests/Fuzzing", swiftSettings: testSettings),
+  ]
+}

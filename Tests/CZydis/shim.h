@@ -16,12 +16,23 @@ struct czydis_instruction {
   int immediateCount;
   unsigned long long immediates[2];
   int immediateBits[2];
+  // The explicit register operands in order; AH, CH, DH and BH are 16…19, as ours.
+  int registerCount;
+  int registers[8];
+  // Bits of EFLAGS.
+  unsigned flagsRead, flagsWritten;
 };
 
 static inline int czydis_register(ZydisRegister value) {
   if (value == ZYDIS_REGISTER_NONE) return 16;
   if (value == ZYDIS_REGISTER_RIP || value == ZYDIS_REGISTER_EIP) return 17;
   return ZydisRegisterGetId(value);
+}
+
+static inline int czydis_operand_register(ZydisRegister value) {
+  int number = ZydisRegisterGetId(value);
+  if (ZydisRegisterGetClass(value) != ZYDIS_REGCLASS_GPR8 || number < 4) return number;
+  return number < 8 ? number + 12 : number - 4;
 }
 
 /// Decodes in 16-, 32- or 64-bit mode.
@@ -47,8 +58,16 @@ static inline struct czydis_instruction czydis_decode(
   result.encoding = instruction.encoding;
   result.category = instruction.meta.category;
   result.mnemonic = ZydisMnemonicGetString(instruction.mnemonic);
+  if (instruction.cpu_flags) {
+    const ZydisAccessedFlags *flags = instruction.cpu_flags;
+    result.flagsRead = flags->tested;
+    result.flagsWritten = flags->modified | flags->set_0 | flags->set_1 | flags->undefined;
+  }
   for (int i = 0; i < instruction.operand_count; ++i) {
     const ZydisDecodedOperand *operand = &operands[i];
+    if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+        operand->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
+      result.registers[result.registerCount++] = czydis_operand_register(operand->reg.value);
     if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY) continue;
     if (operand->encoding != ZYDIS_OPERAND_ENCODING_MODRM_RM &&
         operand->encoding != ZYDIS_OPERAND_ENCODING_DISP16_32_64)

@@ -185,9 +185,10 @@ final class ConformanceMachine: Sendable {
   static let cpuid: CPUIDTable = {
     var table = CPUIDTable(entries: [])
     table.set(CPUIDEntry(leaf: 0, eax: 0xD, ebx: 0x6874_7541, ecx: 0x444D_4163, edx: 0x6974_6E65))
-    table.set(CPUIDEntry(leaf: 1, eax: 0x0080_0F12, ebx: 0x800, ecx: 0x8020_2001, edx: 0x078B_FBFF))
-    // SMEP and SMAP.
-    table.set(CPUIDEntry(leaf: 7, isIndexed: true, ebx: 1 << 7 | 1 << 20))
+    // With PCID and the TSC-deadline timer.
+    table.set(CPUIDEntry(leaf: 1, eax: 0x0080_0F12, ebx: 0x800, ecx: 0x8122_2001, edx: 0x078B_FBFF))
+    // SMEP, INVPCID and SMAP.
+    table.set(CPUIDEntry(leaf: 7, isIndexed: true, ebx: 1 << 7 | 1 << 10 | 1 << 20))
     table.set(CPUIDEntry(leaf: 0x8000_0000, eax: 0x8000_0008))
     table.set(CPUIDEntry(leaf: 0x8000_0001, eax: 0x0080_0F12, ecx: 1, edx: 0x2C10_0800))
     table.set(CPUIDEntry(leaf: 0x8000_0008, eax: 0x3028))

@@ -5,7 +5,7 @@ import Testing
 struct HandoverTests {
   @Test(
     arguments: EngineChoice.available,
-    ["protected_faults", "long_mode", "long_paging", "real_mode"])
+    ["protected_faults", "long_mode", "long_paging", "real_mode", "floating_point"])
   func `a guest goes on elsewhere`(on choice: EngineChoice, guest: String) throws {
     let expected = try ConformanceMachine(guest, on: choice).run()
     #expect(expected.end == .finished)

@@ -1,12 +1,22 @@
 /// The forms that the differential tests run: r/m is RCX or [RSI], the register RDX.
 extension HostOracleDifferentialTests {
+  /// Often a dividend that fits its lower half, or nearly: others only fault.
+  static let smallDividend: OraclePreparation = { registers, _, generator in
+    let kind = generator.next() >> 8
+    guard kind & 3 != 0 else { return }
+    if kind & 4 != 0 {
+      registers[0] = UInt64(bitPattern: Int64(Int8(truncatingIfNeeded: registers[0])))
+    }
+    registers[2] = kind & 3 == 1 ? 0 : UInt64(bitPattern: Int64(bitPattern: registers[0]) >> 63)
+  }
+
   static var integerForms: [OracleForm] {
     var forms: [OracleForm] = []
     let noAdjust: UInt64 = 0x8C5
     /// All widths of an opcode whose bit 0 tells bytes from the rest, register and memory.
     func add(
       _ name: String, _ opcode: [UInt8], group: UInt8 = 2, hasByte: Bool = true, tail: [UInt8] = [],
-      flags: UInt64 = 0x8D5
+      flags: UInt64 = 0x8D5, prepare: OraclePreparation? = nil
     ) {
       let prefixes: [[UInt8]] = [[], [0x66], [], [0x48]]
       for (width, prefix) in prefixes.enumerated() where width > 0 || hasByte {
@@ -16,7 +26,7 @@ extension HostOracleDifferentialTests {
           forms.append(
             OracleForm(
               name: "\(name).\(8 << width).\(modRM >= 0xC0 ? "r" : "m")",
-              bytes: prefix + code + [modRM] + tail, definedFlags: flags))
+              bytes: prefix + code + [modRM] + tail, definedFlags: flags, prepare: prepare))
         }
       }
     }
@@ -39,8 +49,8 @@ extension HostOracleDifferentialTests {
     add("neg", [0xF6], group: 3)
     add("mul", [0xF6], group: 4, flags: 0x801)
     add("imul1", [0xF6], group: 5, flags: 0x801)
-    add("div", [0xF6], group: 6, flags: 0)
-    add("idiv", [0xF6], group: 7, flags: 0)
+    add("div", [0xF6], group: 6, flags: 0, prepare: smallDividend)
+    add("idiv", [0xF6], group: 7, flags: 0, prepare: smallDividend)
     add("imul2", [0x0F, 0xAF], hasByte: false, flags: 0x801)
     add("imul3", [0x6B], hasByte: false, tail: [0xF3], flags: 0x801)
     for (number, name) in ["rol", "ror", "rcl", "rcr", "shl", "shr", "sal", "sar"].enumerated() {
@@ -62,6 +72,11 @@ extension HostOracleDifferentialTests {
     }
     for (name, opcode) in [("bsf", UInt8(0xBC)), ("bsr", 0xBD)] {
       add(name, [0x0F, opcode], hasByte: false, flags: 0x40)
+      // A zero source leaves all 64 bits of the destination.
+      forms.append(
+        OracleForm(
+          name: name + ".zero", bytes: [0x0F, opcode, 0xD1], definedFlags: 0x40,
+          prepare: { registers, _, _ in registers[1] = 0 }))
     }
     for (name, opcode) in [("popcnt", UInt8(0xB8)), ("tzcnt", 0xBC), ("lzcnt", 0xBD)] {
       for modRM: UInt8 in [0xD1, 0x16] {

@@ -32,7 +32,37 @@ struct Comparison {
     guard ours.operation != .evex else { return nil }
     guard Mnemonics.agree(ours, theirName) else { return "mnemonic" }
     if let difference = memoryDifference { return difference }
-    return immediateDifference
+    return registerDifference ?? immediateDifference ?? flagDifference
+  }
+
+  /// CF, PF, AF, ZF, SF and OF; what becomes undefined counts as written.
+  private var flagDifference: String? {
+    if ours.traits.contains(.readsFlags) != (theirs.flagsRead & 0x8D5 != 0) {
+      return "flags read"
+    }
+    if ours.traits.contains(.writesFlags) != (theirs.flagsWritten & 0x8D5 != 0) {
+      return "flags written"
+    }
+    return nil
+  }
+
+  /// Their explicit register operands must be among ours, in order: we list some more that are implied.
+  private var registerDifference: String? {
+    // A NOP's ModRM.reg means nothing, and is no operand of ours.
+    guard ours.operation != .nop else { return nil }
+    let all = [
+      theirs.registers.0, theirs.registers.1, theirs.registers.2, theirs.registers.3,
+      theirs.registers.4,
+    ]
+    var expected = all.prefix(Int(theirs.registerCount))[...]
+    for number in 0..<4 {
+      switch ours.operands[number].kind {
+      case .general, .segment, .control, .debug, .vector, .mmx, .x87, .bound, .mask:
+        if expected.first == Int32(ours.operands[number].number) { expected.removeFirst() }
+      default: break
+      }
+    }
+    return expected.isEmpty ? nil : "register \(expected)"
   }
 
   private var memoryDifference: String? {

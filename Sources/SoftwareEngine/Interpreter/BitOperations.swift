@@ -70,7 +70,7 @@ extension CPU {
     let leading = T(truncatingIfNeeded: value.leadingZeroBitCount)
     switch kind {
     case 0, 1:
-      // With a zero source ZF is set and the destination unchanged, as AMD documents; the rest of the
+      // With a zero source ZF is set and all 64 bits stay, as AMD documents; the rest of the
       // flags is undefined and left alone.
       let flags = arithmeticFlags & ~(1 << 6)
       if value == 0 {

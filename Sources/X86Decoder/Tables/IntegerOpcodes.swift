@@ -206,7 +206,7 @@ extension OpcodeSection {
       97   .   .  xchg        Zv,rAX  xx
       98   .   .  cbw         .
       99   .   .  cwd         .
-      9C   .   .  pushf       .       .  d64
+      9C   .   .  pushf       .       .  d64 rf
       9D   .   .  popf        .       .  d64 wf
       9E   .   .  sahf        .       .  wf @lahf64
       9F   .   .  lahf        .       .  rf @lahf64
@@ -271,7 +271,7 @@ extension OpcodeSection {
       CC   .   .   int3         .     . cf
       CD   .   .   intImmediate Ib    r cf
       CE   I64 .   into         .     . cf rf
-      CF   .   .   iret         .     . cf
+      CF   .   .   iret         .     . cf wf
       E0   .   .   loopne       Jb    r f64 cf rf
       E1   .   .   loope        Jb    r f64 cf rf
       E2   .   .   loop         Jb    r f64 cf

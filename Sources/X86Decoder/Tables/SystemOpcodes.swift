@@ -11,9 +11,9 @@ extension OpcodeSection {
       0F00   .  /5 verw       Ew     r pm wf
       0F02   .  .  lar        Gv,Ew  x pm wf
       0F03   .  .  lsl        Gv,Ew  x pm wf
-      0F05   .  .  syscall    .      . cf @syscall
+      0F05   .  .  syscall    .      . cf rf wf @syscall
       0F06   .  .  clts       .      . priv
-      0F07   .  .  sysret     .      . cf @syscall
+      0F07   .  .  sysret     .      . cf wf @syscall
       0F08   .  .  invd       .      . priv
       0F09   .  .  wbinvd     .      . priv
       0F09   F3 .  wbnoinvd   .      . priv @wbnoinvd
@@ -28,7 +28,7 @@ extension OpcodeSection {
       0F34   .  .  sysenter   .      . cf @sysenter
       0F35   .  .  sysexit    .      . cf @sysenter
       0FA2   .  .  cpuid      .
-      0FAA   .  .  rsm        .      . cf
+      0FAA   .  .  rsm        .      . cf wf
       0F3882 66 .  invpcid    Gn,Mdq r f64 priv @invpcid
       """)
 
@@ -44,8 +44,8 @@ extension OpcodeSection {
       0F01 .   /6  lmsw      Ew   r priv
       0F01 .   /7m invlpg    Mb   r priv
       0F01 NP  =C1 vmcall    .    . @vmx
-      0F01 NP  =C2 vmlaunch  .    . cf @vmx
-      0F01 NP  =C3 vmresume  .    . cf @vmx
+      0F01 NP  =C2 vmlaunch  .    . cf wf @vmx
+      0F01 NP  =C3 vmresume  .    . cf wf @vmx
       0F01 NP  =C4 vmxoff    .    . priv @vmx
       0F01 NP  =C8 monitor   .    . priv @monitor
       0F01 NP  =C9 mwait     .    . priv @monitor

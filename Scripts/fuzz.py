@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Fuzzes each target for a time, with seeds made here.
+
+usage: fuzz.py PROGRAM SECONDS [TARGET]...
+
+Corpora grow in .build/fuzz/corpus/TARGET; an input that fails is kept in .build/fuzz/failures.
+libFuzzer prints the random seed; MARTLET_FUZZ_SEED sets it.
+"""
+
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".build" / "fuzz"
+
+
+def bz_image(loadflags, xloadflags):
+    """A bzImage with the header fields of the Linux x86 boot protocol 2.15."""
+    image = bytearray(5 * 512 + 0x2000)
+    for offset, form, value in [
+        (0x1F1, "B", 4), (0x1F4, "I", 0x200), (0x1FE, "H", 0xAA55), (0x200, "H", 0x6AEB),
+        (0x202, "I", 0x53726448), (0x206, "H", 0x20F), (0x211, "B", loadflags),
+        (0x214, "I", 0x100000), (0x22C, "I", 0x7FFFFFFF), (0x230, "I", 0x200000),
+        (0x234, "B", 1), (0x235, "B", 21), (0x236, "H", xloadflags), (0x238, "I", 2047),
+        (0x258, "Q", 0x1000000), (0x260, "I", 0x400000),
+    ]:
+        struct.pack_into("<" + form, image, offset, value)
+    return bytes(image)
+
+
+def elf(bits, notes):
+    """An ELF kernel with one segment, and a note segment with the Xen notes given."""
+    note = b"".join(struct.pack("<III4sI", 4, 4, kind, b"Xen\0", value) for kind, value in notes)
+    header = b"\x7fELF" + bytes([bits // 32, 1, 1]) + bytes(9)
+    wide = bits == 64
+    size, entry = (64, 56) if wide else (52, 32)
+    pointer = "Q" if wide else "I"
+    header += struct.pack("<HHI" + 3 * pointer + "I6H", 2, 62 if wide else 3, 1, 0x1000010, size, 0,
+                          0, size, entry, 2, 0, 0, 0)
+    for kind, offset, address, length in [(1, 0x200, 0x1000000, 0x100), (4, 0x180, 0, len(note))]:
+        if wide:
+            header += struct.pack("<II6Q", kind, 7, offset, address, address, length, length, 4)
+        else:
+            header += struct.pack("<8I", kind, offset, address, address, length, length, 7, 4)
+    return (header.ljust(0x180, b"\0") + note).ljust(0x300, b"\x90")
+
+
+def seeds(target):
+    if target == "decoder":
+        return [bytes.fromhex(text) for text in [
+            "90", "6648818488010203040506 0708", "f00100", "c5f877", "c4e2f0f2d1", "62f17c4858c1",
+            "660f3a61d10c", "0f0f00", "d9c2", "f348a5", "67f36da4", "66ea12345678", "c8100001"]]
+    choice = bytes(9)
+    images = [bz_image(1, 3), bz_image(1, 0), elf(64, [(18, 0x1000040)]),
+              elf(32, [(18, 0x1000040), (19, 4096)]), elf(64, [])]
+    return [choice + image for image in images] + [
+        bytes([3, 0, 0, 0, 0, 2, 0, 0, 0]) + image for image in images]
+
+
+def main():
+    program, seconds = sys.argv[1], int(sys.argv[2])
+    for target in sys.argv[3:] or ["decoder", "boot"]:
+        corpus, failures = FOLDER / "corpus" / target, FOLDER / "failures"
+        corpus.mkdir(parents=True, exist_ok=True)
+        failures.mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(seeds(target)):
+            (corpus / f"seed-{number}").write_bytes(seed)
+        command = [program, target, f"-max_total_time={seconds}", "-timeout=10",
+                   f"-artifact_prefix={failures}/{target}-", "-print_final_stats=1",
+                   "-max_len=" + ("32" if target == "decoder" else "16384")]
+        if "MARTLET_FUZZ_SEED" in os.environ:
+            command.append("-seed=" + os.environ["MARTLET_FUZZ_SEED"])
+        print(f"fuzz: {target} for {seconds} s", flush=True)
+        if subprocess.run(command + [str(corpus)], check=False).returncode != 0:
+            sys.exit(f"fuzz: {target} failed; its input lies in {failures}")
+
+
+if __name__ == "__main__":
+    main()
