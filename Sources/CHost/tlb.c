@@ -15,8 +15,10 @@ static inline void enter_first(void *sets, chost_tlb_level2 *level2,
   uint64_t tag = 0 - (line->page & ~4095ull);
   unsigned index = (line->page >> 12) % chost_tlb_set_entries;
   char *base = (char *)sets + set * chost_tlb_set_bytes;
+  int may_write =
+      line->page & 4 && !(level2->excludes_code && *(const uint64_t *)line->chunk_word);
   ((uint64_t *)(base + chost_tlb_read_tags))[index] = tag;
-  ((uint64_t *)(base + chost_tlb_write_tags))[index] = line->page & 4 ? tag : invalid_tag(index);
+  ((uint64_t *)(base + chost_tlb_write_tags))[index] = may_write ? tag : invalid_tag(index);
   ((uint64_t *)(base + chost_tlb_addends))[index] = line->addend;
   ((uint64_t *)(base + chost_tlb_chunk_words))[index] = line->chunk_word;
   ((uint32_t *)(base + chost_tlb_ram_pages))[index] = line->ram_page;
@@ -64,7 +66,8 @@ uint64_t chost_tlb_refill(void *sets, chost_tlb_level2 *level2, uint64_t linear,
     if (line->generation != current) continue;
     if (set_and_write & 4 && !(line->page & 4)) return 1;
     enter_first(sets, level2, line);
-    return 0;
+    // A page with code stays closed to writes.
+    return tags[index] + (linear & ~4095ull) != 0;
   }
   return 1;
 }

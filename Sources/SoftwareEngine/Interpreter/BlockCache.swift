@@ -161,9 +161,7 @@ extension CPU {
     cache.reserve()
     let start = Int(physical & 4095)
     let ramOffset = state.codeRAMPage << 12
-    let tracker = env.memory.codeTracker
-    let version = tracker.registerCode(
-      mappingOffset: ramOffset | UInt64(start), byteCount: 1)
+    let version = registerCode(ramOffset | UInt64(start), 1)
     let first = unsafe UnsafePointer(cache.arena + cache.arenaCount)
     let limit = state.mode.is64Bit ? UInt64.max : UInt64(state.segments[1].limit)
     let decoder = Decoder(mode: state.mode.codeMode)
@@ -189,9 +187,8 @@ extension CPU {
       var micro = lower(instruction)
       micro.offset = UInt16(offset)
       finish(&micro, instruction)
-      _ = tracker.registerCode(
-        mappingOffset: ramOffset | UInt64(position),
-        byteCount: UInt64(min(Int(instruction.length), 4096 - position)))
+      registerCode(
+        ramOffset | UInt64(position), UInt64(min(Int(instruction.length), 4096 - position)))
       cache.append(micro)
       count += 1
       position += Int(instruction.length)
@@ -212,6 +209,20 @@ extension CPU {
     env.blocks.flushAll()
     env.translator?.flush()
     env.host.reset()
+  }
+
+  /// Marks bytes of RAM, which lie in one page, as decoded.
+  ///
+  /// - Returns: the page's version.
+  @discardableResult
+  func registerCode(_ ramOffset: UInt64, _ byteCount: UInt64) -> UInt32 {
+    let page = ramOffset >> 12
+    // SAFETY: the page is one of RAM.
+    let isFirst = unsafe state.codeChunks[Int(page)] == 0
+    let version = env.memory.codeTracker.registerCode(
+      mappingOffset: ramOffset, byteCount: byteCount)
+    if isFirst, env.storesSkipCode { env.tlb.closeToWrites(ramPage: page) }
+    return version
   }
 
   /// An instruction that crosses into the next page, or over the code segment's limit: decoded each

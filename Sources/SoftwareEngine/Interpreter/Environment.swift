@@ -24,6 +24,9 @@ import X86
   let blocks: BlockCache
   /// `nil` where code is only interpreted.
   let translator: Translator?
+  /// Whether stores to pages that hold code are kept off the fast path, so that translated stores need not look
+  /// for code: with one vCPU, which alone registers any.
+  let storesSkipCode: Bool
   /// How often a block is interpreted before it is translated.
   let translationThreshold: UInt16
   /// How far the tracker's list of rewritten pages has been read.
@@ -53,6 +56,8 @@ import X86
     delegatedMSRs = configuration.delegatedMSRs
     self.splitLock = splitLock
     tlb = TLB(rawMemory)
+    storesSkipCode = configuration.virtualCPUCount == 1
+    if storesSkipCode { tlb.excludeCode() }
     translationThreshold = UInt16(
       clamping: configuration.execution.translationThreshold ?? 0)
     blocks = BlockCache()

@@ -96,6 +96,7 @@ extension BlockEmitter {
   ///
   /// - Parameter site: what is known of the place; its `resume` is set here.
   mutating func emitStoreCheck(size: Int, isComplete: Bool = true, target: Int32 = 0) {
+    if cpu.env.storesSkipCode { return }
     code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
     code.load(Host.rcx, .stateArray(set + TLBSet.chunkWords, index: Host.rcx))
     code.load(Host.rcx, .base(Host.rcx))

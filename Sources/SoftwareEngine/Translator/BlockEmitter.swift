@@ -68,6 +68,7 @@ import X86Decoder
     case .lfence, .mfence, .sfence:
       code.bytes(0x0F, 0xAE, i.modRM)
       return .emitted
+    case .cli, .sti, .pushf, .swapgs, .movSegment: return emitSystem(i)
     case .push: return emitPush(i)
     case .pop: return emitPop(i)
     case .leave: return emitLeave(i)

@@ -289,7 +289,6 @@ extension CPU {
       env.tlb.jumps.flushAll()
     }
     let start = Int(physical & 4095)
-    let tracker = env.memory.codeTracker
     let ramOffset = state.codeRAMPage << 12
     var code = unsafe Assembler(cursor: translator.cursor)
     let indirectEntry = unsafe code.cursor
@@ -311,8 +310,7 @@ extension CPU {
         _unsafeStart: state.codeHost.unsafelyUnwrapped + position, count: min(4096 - position, 15))
       guard case .decoded = decoder.decode(span, into: &instruction) else { break }
       let length = Int(instruction.length)
-      _ = tracker.registerCode(
-        mappingOffset: ramOffset | UInt64(position), byteCount: UInt64(length))
+      registerCode(ramOffset | UInt64(position), UInt64(length))
       emitter.offset = position
       emitter.nextOffset = position + length
       emitter.slowSite = ~0

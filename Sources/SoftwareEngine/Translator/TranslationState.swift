@@ -63,5 +63,13 @@ enum StateOffset {
   static let running = field(\.running)
   static let site = field(\.site)
   static let linearBase = MemoryLayout<CPUState>.offset(of: \.linearBase)!
+  static let otherFlags = MemoryLayout<CPUState>.offset(of: \.otherFlags)!
+  static let hasHeldInterrupt = MemoryLayout<CPUState>.offset(of: \.hasHeldInterrupt)!
+  static let kernelGSBase = MemoryLayout<CPUState>.offset(of: \.kernelGSBase)!
+  static func segment(_ number: UInt8) -> Int {
+    MemoryLayout<CPUState>.offset(of: \.segments)! + Int(number) * MemoryLayout<Segment>.stride
+  }
+  static let selector = MemoryLayout<Segment>.offset(of: \.selector)!
+  static let segmentBase = MemoryLayout<Segment>.offset(of: \.base)!
   static func register(_ number: UInt8) -> Int { Int(number) * 8 }
 }
