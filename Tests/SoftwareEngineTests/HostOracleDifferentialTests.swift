@@ -2,6 +2,7 @@ import CHost
 import EngineInterface
 import Foundation
 import GuestMemory
+import HostSystem
 import MachineTypes
 import Testing
 import X86
@@ -20,6 +21,32 @@ struct OracleForm {
     CPUIDEntry(leaf: 0x8000_0001, ecx: 0x21, edx: 0x2C10_0800),
   ])
 
+  /// The same with what builds upon AVX, as far as the host has it.
+  static let wideTable: CPUIDTable = {
+    var table = table
+    let one = chost_cpuid(1, 0)
+    let seven = chost_cpuid(7, 0)
+    guard HostCPU.hasAVX else { return table }
+    // XSAVE, FMA, AVX, F16C, AES, PCLMULQDQ; AVX2; GFNI, VAES, VPCLMULQDQ.
+    table.set(
+      CPUIDEntry(leaf: 1, ecx: 0x00F8_2203 | one.ecx & 0x3600_1002, edx: 0x078B_FBFF))
+    table.set(CPUIDEntry(leaf: 7, ebx: 0x0008_0108 | seven.ebx & 1 << 5, ecx: seven.ecx & 0x700))
+    table.set(CPUIDEntry(leaf: 0xD, isIndexed: true, eax: 7, ebx: 832, ecx: 832))
+    return table
+  }()
+
+  @Test(.enabled(if: HostCPU.hasAVX, "the host has no AVX"))
+  func `AVX, AVX2, FMA and F16C do what the processor does`() throws {
+    let forms = Self.wideForms
+    #expect(forms.count > 1000)
+    try compare(forms, perForm: 6, table: Self.wideTable)
+  }
+
+  @Test(.enabled(if: HostCPU.hasAVX, "the host has no AVX"))
+  func `gathers do what the processor does`() throws {
+    try compare(Self.gatherForms, perForm: 100, table: Self.wideTable)
+  }
+
   @Test func `integer instructions do what the processor does`() throws {
     try compare(Self.integerForms, perForm: 6)
   }
@@ -32,11 +59,13 @@ struct OracleForm {
     try compare(Self.x87Forms, perForm: 6)
   }
 
-  private func compare(_ forms: [OracleForm], perForm: Int) throws {
+  private func compare(
+    _ forms: [OracleForm], perForm: Int, table: CPUIDTable = table
+  ) throws {
     let wanted = ProcessInfo.processInfo.environment["MARTLET_ORACLE_CASES"].flatMap { Int($0) }
     let rounds = wanted.map { max(1, $0 / forms.count) } ?? perForm
     let oracle = try HostOracle()
-    let fixture = try EngineFixture(cpuid: Self.table)
+    let fixture = try EngineFixture(cpuid: table)
     var generator = Numbers(state: 0x1234_5678_9ABC_DEF1)
     var count = 0
     var failures: [String: String] = [:]
@@ -65,6 +94,11 @@ struct OracleForm {
     registers[9] = 0
     var flags = generator.next() & 0x8D5
     var image = VirtualCPUState.initialExtendedState
+    image += [UInt8](repeating: 0, count: max(0, HostOracle.imageByteCount - image.count))
+    for offset in stride(from: 576, to: 832, by: 4) where HostCPU.hasAVX {
+      let value = generator.nextFloat()
+      withUnsafeBytes(of: value) { for index in 0..<4 { image[offset + index] = $0[index] } }
+    }
     for offset in stride(from: 160, to: 416, by: 4) {
       let value = generator.nextFloat()
       withUnsafeBytes(of: value) { for index in 0..<4 { image[offset + index] = $0[index] } }
@@ -89,7 +123,7 @@ struct OracleForm {
     var state = initial
     state.generalRegisters = registers
     state.flags = Flags(rawValue: flags | 2)
-    image[512] = 3
+    image[512] = HostCPU.hasAVX ? 7 : 3
     state.extendedState = image
     try fixture.cpu.restoreState(state)
     let before = registers
@@ -112,9 +146,9 @@ struct OracleForm {
       return
         "flags \(hex(wrong)) differ; rax \(hex(before[0])) rcx \(hex(before[1])) rdx \(hex(before[2]))"
     }
-    for offset in [0..<5, 24..<28, 32..<416].joined()
+    for offset in [0..<5, 24..<28, 32..<416, 576..<832].joined()
     where image[offset] != result.extendedState[offset] {
-      return "FXSAVE image at \(offset): \(result.extendedState[offset]) and not \(image[offset])"
+      return "XSAVE image at \(offset): \(result.extendedState[offset]) and not \(image[offset])"
     }
     let ours = try fixture.memory.bytes(
       at: GuestPhysicalAddress(EngineFixture.dataAddress), count: 1024)
