@@ -23,7 +23,7 @@ struct OracleForm {
 
   /// The same with what builds upon AVX, as far as the host has it.
   static let wideTable: CPUIDTable = {
-    var table = table
+    var table = Self.table
     let one = chost_cpuid(1, 0)
     let seven = chost_cpuid(7, 0)
     guard HostCPU.hasAVX else { return table }

@@ -21,7 +21,7 @@ extension HostOracleDifferentialTests {
       for opcode in UInt8(0)...255 {
         for control in UInt8(0)..<16 {
           // W, L and the prefix; VVVV of XMM3, XMM12 or none.
-          let second = control >> 3 << 7 | control & 7
+          let second = (control & 8) << 4 | control & 7
           let spellings: [(UInt8, UInt8, UInt8)] = [
             (0xE0, 3, 0xD1), (0xE0, 3, 0x16), (0xE0, 0, 0xD1), (0xE0, 0, 0x16), (0x40, 12, 0xD1),
             (0x40, 0, 0xD1), (0xE0, 3, 0xF1), (0xE0, 3, 0xE1),

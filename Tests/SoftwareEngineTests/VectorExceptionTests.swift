@@ -178,7 +178,9 @@ import X86
     var state = try fixture.cpu.saveState()
     #expect(state.instructionPointer == Self.handlers + 14 * 16 + 1)
     #expect(state.cr2 == Self.missing)
-    func mask() -> [Bool] { (0..<4).map { state.extendedState[160 + 48 + $0 * 4 + 3] != 0 } }
+    func mask() -> [Bool] {
+      (0..<4).map { (lane: Int) -> Bool in state.extendedState[211 + lane * 4] != 0 }
+    }
     #expect(mask() == [false, false, true, true])
     // Made present, the instruction goes on; what it loaded before is not loaded again.
     try fixture.memory.store(UInt64(4 << 21 | 0x83), at: GuestPhysicalAddress(0x3000 + 4 * 8))
@@ -192,7 +194,7 @@ import X86
     state = try fixture.cpu.saveState()
     #expect(state.instructionPointer == EngineFixture.codeAddress + 7)
     #expect(mask() == [false, false, false, false])
-    let lanes = (0..<4).map { state.extendedState[160 + 32 + $0 * 4] }
+    let lanes: [UInt8] = (0..<4).map { (lane: Int) -> UInt8 in state.extendedState[192 + lane * 4] }
     #expect(lanes == [0, 0, 0x33, 0x44])
   }
 
@@ -218,7 +220,8 @@ import X86
         == .mmioRead(GuestPhysicalAddress(Self.device + 12), .doubleword))
     #expect(try fixture.cpu.run(.completeRead(0x44)) == .halt)
     let state = try fixture.cpu.saveState().extendedState
-    #expect((0..<4).map { state[160 + 32 + $0 * 4] } == [0x11, 0x22, 0, 0x44])
+    let lanes: [UInt8] = (0..<4).map { (lane: Int) -> UInt8 in state[192 + lane * 4] }
+    #expect(lanes == [0x11, 0x22, 0, 0x44])
   }
 
   @Test(.enabled(if: HostCPU.hasAVX, "the host has no AVX"))
