@@ -7,46 +7,8 @@ import X86
 
 /// Exceptions of the vector and x87 units, and accesses element by element.
 @Suite struct VectorExceptionTests {
-  private static let handlers: UInt64 = 0x6000
-  /// A page that is not present.
-  private static let missing: UInt64 = 0x80_0000
-  private static let device: UInt64 = 0x2000_0000
-
-  /// Runs `code` with a handler for each exception, which halts.
-  private func run(
-    _ code: [UInt8], _ registers: [UInt64] = [], prepare: (inout VirtualCPUState) -> Void = { _ in }
-  ) throws -> (fixture: EngineFixture, exit: VMExit) {
-    let fixture = try EngineFixture(cpuid: HostOracleDifferentialTests.wideTable)
-    try fixture.enter64BitMode(code + [0xF4], registers: registers)
-    try fixture.memory.store(UInt64(0), at: GuestPhysicalAddress(0x3000 + 4 * 8))
-    for (index, descriptor) in [0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF].enumerated() {
-      try fixture.memory.store(
-        UInt64(descriptor), at: GuestPhysicalAddress(0x4000 + UInt64(index) * 8))
-    }
-    for vector in UInt64(0)..<32 {
-      let handler = Self.handlers + vector * 16
-      try fixture.memory.store(
-        handler | 8 << 16 | 0x8E00 << 32, at: GuestPhysicalAddress(0x5000 + vector * 16))
-      try fixture.memory.store(UInt64(0), at: GuestPhysicalAddress(0x5008 + vector * 16))
-      try fixture.memory.write([0xF4], at: GuestPhysicalAddress(handler))
-    }
-    var state = try fixture.cpu.saveState()
-    state.globalDescriptorTable = DescriptorTableState(base: 0x4000, limit: 23)
-    state.interruptDescriptorTable = DescriptorTableState(base: 0x5000, limit: 511)
-    prepare(&state)
-    try fixture.cpu.restoreState(state)
-    return (fixture, try fixture.run())
-  }
-
-  /// The exception that ended the code; `nil` where it ran to its own HLT.
-  private func exception(
-    _ code: [UInt8], _ registers: [UInt64] = [], prepare: (inout VirtualCPUState) -> Void = { _ in }
-  ) throws -> UInt64? {
-    let (fixture, exit) = try run(code, registers, prepare: prepare)
-    #expect(exit == .halt)
-    let rip = try fixture.cpu.saveState().instructionPointer
-    return rip < EngineFixture.codeAddress ? (rip - Self.handlers) / 16 : nil
-  }
+  private static let device = ExceptionFixture.device
+  private static let missing = ExceptionFixture.missing
 
   private static let addps: [UInt8] = [0x0F, 0x58, 0xC1]
   private static let vaddps: [UInt8] = [0xC5, 0xF4, 0x58, 0xC1]
@@ -56,54 +18,54 @@ import X86
 
   @Test(.enabled(if: HostCPU.hasAVX, "the host has no AVX"), arguments: all)
   func `each unit runs when it may`(code: [UInt8]) throws {
-    #expect(try exception(code) == nil)
+    #expect(try ExceptionFixture.exception(code) == nil)
   }
 
   @Test(.enabled(if: HostCPU.hasAVX, "the host has no AVX"), arguments: all)
   func `a task switch makes every unit unavailable`(code: [UInt8]) throws {
-    #expect(try exception(code) { $0.cr0.insert(.taskSwitched) } == 7)
+    #expect(try ExceptionFixture.exception(code) { $0.cr0.insert(.taskSwitched) } == 7)
   }
 
   @Test func `emulation is #NM for x87 and #UD for MMX and SSE`() throws {
-    #expect(try exception(Self.fld1) { $0.cr0.insert(.emulation) } == 7)
-    #expect(try exception(Self.pxorMMX) { $0.cr0.insert(.emulation) } == 6)
-    #expect(try exception(Self.addps) { $0.cr0.insert(.emulation) } == 6)
+    #expect(try ExceptionFixture.exception(Self.fld1) { $0.cr0.insert(.emulation) } == 7)
+    #expect(try ExceptionFixture.exception(Self.pxorMMX) { $0.cr0.insert(.emulation) } == 6)
+    #expect(try ExceptionFixture.exception(Self.addps) { $0.cr0.insert(.emulation) } == 6)
   }
 
   @Test func `SSE needs CR4.OSFXSR, and MMX does not`() throws {
-    #expect(try exception(Self.addps) { $0.cr4.remove(.osFXSR) } == 6)
-    #expect(try exception(Self.pxorMMX) { $0.cr4.remove(.osFXSR) } == nil)
+    #expect(try ExceptionFixture.exception(Self.addps) { $0.cr4.remove(.osFXSR) } == 6)
+    #expect(try ExceptionFixture.exception(Self.pxorMMX) { $0.cr4.remove(.osFXSR) } == nil)
   }
 
   @Test(.enabled(if: HostCPU.hasAVX, "the host has no AVX"))
   func `AVX needs CR4.OSXSAVE and all of its state in XCR0`() throws {
-    #expect(try exception(Self.vaddps) { $0.cr4.remove(.osXSAVE) } == 6)
-    #expect(try exception(Self.vaddps) { $0.xcr0 = 3 } == 6)
+    #expect(try ExceptionFixture.exception(Self.vaddps) { $0.cr4.remove(.osXSAVE) } == 6)
+    #expect(try ExceptionFixture.exception(Self.vaddps) { $0.xcr0 = 3 } == 6)
     // VGATHERDPS, VMASKMOVPS, VZEROUPPER
     for code: [UInt8] in [
       [0xC4, 0xE2, 0x61, 0x92, 0x14, 0x0E], [0xC4, 0xE2, 0x61, 0x2C, 0x16], [0xC5, 0xF8, 0x77],
     ] {
-      #expect(try exception(code) { $0.xcr0 = 3 } == 6)
-      #expect(try exception(code) { $0.cr0.insert(.taskSwitched) } == 7)
+      #expect(try ExceptionFixture.exception(code) { $0.xcr0 = 3 } == 6)
+      #expect(try ExceptionFixture.exception(code) { $0.cr0.insert(.taskSwitched) } == 7)
     }
   }
 
   @Test(.enabled(if: HostCPU.hasAVX, "the host has no AVX"))
   func `LOCK and legacy prefixes before VEX are #UD`() throws {
     for prefix: UInt8 in [0xF0, 0x66, 0xF2, 0xF3, 0x48] {
-      #expect(try exception([prefix] + Self.vaddps) == 6)
+      #expect(try ExceptionFixture.exception([prefix] + Self.vaddps) == 6)
     }
-    #expect(try exception([0xF0] + Self.addps) == 6)
+    #expect(try ExceptionFixture.exception([0xF0] + Self.addps) == 6)
   }
 
   @Test(.enabled(if: HostCPU.hasAVX, "the host has no AVX"))
   func `legacy operands must be aligned, VEX operands only of aligned moves`() throws {
     let registers: [UInt64] = [0, 0, 0, 0, 0, 0, EngineFixture.dataAddress + 1]
     // addps xmm0, [rsi]; movups; vaddps; vmovaps
-    #expect(try exception([0x0F, 0x58, 0x06], registers) == 13)
-    #expect(try exception([0x0F, 0x10, 0x06], registers) == nil)
-    #expect(try exception([0xC5, 0xF4, 0x58, 0x06], registers) == nil)
-    #expect(try exception([0xC5, 0xFC, 0x28, 0x06], registers) == 13)
+    #expect(try ExceptionFixture.exception([0x0F, 0x58, 0x06], registers) == 13)
+    #expect(try ExceptionFixture.exception([0x0F, 0x10, 0x06], registers) == nil)
+    #expect(try ExceptionFixture.exception([0xC5, 0xF4, 0x58, 0x06], registers) == nil)
+    #expect(try ExceptionFixture.exception([0xC5, 0xFC, 0x28, 0x06], registers) == 13)
   }
 
   @Test func `an unmasked division by zero is #XM, or #UD without CR4.OSXMMEXCPT`() throws {
@@ -119,13 +81,13 @@ import X86
       state.extendedState[25] = 0x1D
     }
     let divps: [UInt8] = [0x0F, 0x5E, 0xC1]
-    #expect(try exception(divps, prepare: prepare) == 19)
+    #expect(try ExceptionFixture.exception(divps, prepare: prepare) == 19)
     #expect(
-      try exception(divps) {
+      try ExceptionFixture.exception(divps) {
         prepare(&$0)
         $0.cr4.remove(.osXMMExceptions)
       } == 6)
-    let (fixture, _) = try run(divps, prepare: prepare)
+    let (fixture, _) = try ExceptionFixture.run(divps, prepare: prepare)
     let state = try fixture.cpu.saveState().extendedState
     #expect(state[24] == 0x84)
     #expect(Array(state[160..<164]) == [0, 0, 0x80, 0x3F])
@@ -138,18 +100,18 @@ import X86
     let pending: [UInt8] = [
       0xDB, 0xE3, 0x66, 0xC7, 0x06, 0x7B, 0x03, 0xD9, 0x2E, 0xD9, 0xE8, 0xD9, 0xEE, 0xDE, 0xF9,
     ]
-    #expect(try exception(pending, registers) == nil)
+    #expect(try ExceptionFixture.exception(pending, registers) == nil)
     // FNSTSW, FNCLEX; FWAIT, FLD1, PXOR
-    #expect(try exception(pending + [0xDF, 0xE0], registers) == nil)
-    #expect(try exception(pending + [0xDB, 0xE2, 0x9B], registers) == nil)
+    #expect(try ExceptionFixture.exception(pending + [0xDF, 0xE0], registers) == nil)
+    #expect(try ExceptionFixture.exception(pending + [0xDB, 0xE2, 0x9B], registers) == nil)
     for code: [UInt8] in [[0x9B], Self.fld1, Self.pxorMMX] {
-      #expect(try exception(pending + code, registers) == 16)
+      #expect(try ExceptionFixture.exception(pending + code, registers) == 16)
     }
   }
 
   @Test func `a popping store to a device pops once`() throws {
     // fninit; fld1; fldz; fldpi; fstp qword [rsi]; fnstsw ax; hlt
-    let (fixture, exit) = try run(
+    let (fixture, exit) = try ExceptionFixture.run(
       [0xDB, 0xE3, 0xD9, 0xE8, 0xD9, 0xEE, 0xD9, 0xEB, 0xDD, 0x1E, 0xDF, 0xE0],
       [0, 0, 0, 0, 0, 0, Self.device])
     #expect(
@@ -163,7 +125,7 @@ import X86
   func `a fault in the middle of a gather keeps what was loaded`() throws {
     // vpgatherdd xmm2, [rsi + xmm1], xmm3: the third of the elements is missing
     let data = EngineFixture.dataAddress
-    let (fixture, _) = try run(
+    let (fixture, _) = try ExceptionFixture.run(
       [0xC4, 0xE2, 0x61, 0x90, 0x14, 0x0E], [0, 0, 0, 0, 0, 0, data]
     ) { state in
       state.extendedState += [UInt8](repeating: 0, count: max(0, 832 - state.extendedState.count))
@@ -176,7 +138,7 @@ import X86
       }
     }
     var state = try fixture.cpu.saveState()
-    #expect(state.instructionPointer == Self.handlers + 14 * 16 + 1)
+    #expect(state.instructionPointer == ExceptionFixture.handlers + 14 * 16 + 1)
     #expect(state.cr2 == Self.missing)
     func mask() -> [Bool] {
       (0..<4).map { (lane: Int) -> Bool in state.extendedState[211 + lane * 4] != 0 }
@@ -201,7 +163,7 @@ import X86
   @Test(.enabled(if: HostCPU.hasAVX, "the host has no AVX"))
   func `a gather from a device asks for each element once`() throws {
     // vpgatherdd xmm2, [rsi + xmm1*4], xmm3 with indices 0…3 and the third left out
-    let (fixture, exit) = try run(
+    let (fixture, exit) = try ExceptionFixture.run(
       [0xC4, 0xE2, 0x61, 0x90, 0x14, 0x8E], [0, 0, 0, 0, 0, 0, Self.device]
     ) { state in
       state.extendedState += [UInt8](repeating: 0, count: max(0, 832 - state.extendedState.count))
@@ -238,14 +200,14 @@ import X86
     let load: [UInt8] = [0xC4, 0xE2, 0x61, 0x2C, 0x16]
     let store: [UInt8] = [0xC4, 0xE2, 0x61, 0x2E, 0x16]
     for code in [load, store] {
-      #expect(try exception(code, registers, prepare: select([0, 1])) == nil)
-      #expect(try exception(code, registers, prepare: select([0, 2])) == 14)
-      #expect(try exception(code, registers, prepare: select([])) == nil)
+      #expect(try ExceptionFixture.exception(code, registers, prepare: select([0, 1])) == nil)
+      #expect(try ExceptionFixture.exception(code, registers, prepare: select([0, 2])) == 14)
+      #expect(try ExceptionFixture.exception(code, registers, prepare: select([])) == nil)
     }
-    let (fixture, _) = try run(store, registers, prepare: select([1, 3]))
+    let (fixture, _) = try ExceptionFixture.run(store, registers, prepare: select([1, 3]))
     let written = try fixture.memory.bytes(at: GuestPhysicalAddress(Self.missing - 8), count: 8)
     #expect(written == [0, 0, 0, 0, 0, 0, 0, 0])
-    let (other, _) = try run(store, registers, prepare: select([1]))
+    let (other, _) = try ExceptionFixture.run(store, registers, prepare: select([1]))
     let bytes = try other.memory.bytes(at: GuestPhysicalAddress(Self.missing - 8), count: 8)
     #expect(bytes == [0, 0, 0, 0, 5, 6, 7, 8])
   }
