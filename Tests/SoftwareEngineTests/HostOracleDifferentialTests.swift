@@ -49,6 +49,12 @@ struct OracleForm {
     try compare(Self.gatherForms, perForm: 100, table: Self.wideTable)
   }
 
+  @Test func `every legacy vector opcode does what the processor does`() throws {
+    let forms = Self.legacyForms
+    #expect(forms.count > 500)
+    try compare(forms, perForm: 6, table: Self.wideTable)
+  }
+
   @Test func `integer instructions do what the processor does`() throws {
     try compare(Self.integerForms, perForm: 6)
   }

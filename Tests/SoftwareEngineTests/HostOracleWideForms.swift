@@ -1,6 +1,8 @@
 import X86
 import X86Decoder
 
+@testable import SoftwareEngine
+
 /// The VEX forms that the differential tests run: all that the decoder knows of AVX.
 extension HostOracleDifferentialTests {
   /// Registers and memory, low and high registers, 128 and 256 bits, found by decoding every opcode of
@@ -49,6 +51,40 @@ extension HostOracleDifferentialTests {
     let used = Array(bytes.prefix(Int(instruction.length)))
     let name = "\(instruction.operation) \(used.map { String($0, radix: 16) })"
     return OracleForm(name: name, bytes: used)
+  }
+
+  /// Every legacy opcode of MMX and SSE to SSE4.2 that the engine has the host execute.
+  static var legacyForms: [OracleForm] {
+    let offered: Set<InstructionFeature> = [.mmx, .sse, .sse2, .sse3, .ssse3, .sse41, .sse42]
+    var forms: [OracleForm] = []
+    let escapes: [[UInt8]] = [[0x0F], [0x0F, 0x38], [0x0F, 0x3A]]
+    let prefixes: [[UInt8]] = [[], [0x66], [0xF3], [0xF2], [0x48], [0x66, 0x48], [0x66, 0x45]]
+    for escape in escapes {
+      for opcode in UInt8(0)...255 {
+        for prefix in prefixes {
+          // With REX.B the base would be R14, which is random.
+          for modRM: UInt8 in [0xD1, 0x16, 0xF1, 0xE1]
+          where modRM >= 0xC0 || prefix.last != 0x45 {
+            var instruction = Instruction.empty
+            let bytes = prefix + escape + [opcode, modRM, 0x4B]
+            guard
+              X86Decoder.Decoder(mode: .bits64).decode(bytes.span, into: &instruction) == .decoded,
+              offered.contains(instruction.feature), HostInstruction.handles(instruction),
+              // The oracle's stack pointer.
+              !(0..<4).contains(where: {
+                instruction.operands[$0].kind == .general && instruction.operands[$0].number == 4
+              })
+            else { continue }
+            let used = Array(bytes.prefix(Int(instruction.length)))
+            let name = "\(instruction.operation) \(used.map { String($0, radix: 16) })"
+            if !forms.contains(where: { $0.bytes == used }) {
+              forms.append(OracleForm(name: name, bytes: used))
+            }
+          }
+        }
+      }
+    }
+    return forms
   }
 
   /// Gathers of 8-bit indices that shifts make of random ones.
