@@ -1,7 +1,9 @@
 /// A processor that guests can be given.
 public enum CPUIDModel: String, Sendable, CaseIterable {
   /// A 64-bit AMD processor of the K8 line, as QEMU's qemu64: for it, Linux assumes the fewest flaws and
-  /// reads the fewest model-specific registers.
+  /// reads the fewest model-specific registers. Its name is the same everywhere; its instructions are those
+  /// of the host that engines support (AVX, AVX2, FMA and F16C among them, which C libraries choose their
+  /// functions by), so a guest can only move to a host that has them too.
   case conservative64 = "conservative64"
   /// A 32-bit Intel processor of the first Atom line, with newer instructions. That line executes in order:
   /// Linux takes it to have none of the flaws of speculation, and maps itself into every process.
@@ -239,17 +241,21 @@ private struct Features {
   /// "Auth" of "AuthenticAMD".
   private static let firstWordOfAMD: UInt32 = 0x6874_7541
 
-  /// XSAVE, and on the host's model what builds upon it.
+  /// XSAVE, AVX and what builds upon them, in both 64-bit models, as far as the host has them.
   private mutating func offerState(_ model: CPUIDModel, _ host: HostCPUID) {
     let one = host.entry(leaf: 1)
     guard model != .i686, has(one.ecx, 26) else { return }
     ecx1 |= 1 << 26
     // XSAVEOPT XSAVEC XGETBV1.
     stateFeatures = host.entry(leaf: 0xD, subleaf: 1).eax & 7
-    guard model == .host, has(one.ecx, 28) else { return }
-    // FMA AVX F16C; AVX2.
+    // The host's system must keep the registers too: OSXSAVE.
+    guard has(one.ecx, 27), has(one.ecx, 28) else { return }
+    // FMA AVX F16C; AVX2; VAES VPCLMULQDQ.
     ecx1 |= one.ecx & Self.bits(12...12, 28...29)
-    ebx7 |= host.entry(leaf: 7).ebx & Self.bits(5...5)
+    let seven = host.entry(leaf: 7)
+    ebx7 |= seven.ebx & Self.bits(5...5)
+    guard has(ebx7, 5) else { return }
+    ecx7 |= seven.ecx & Self.bits(9...10)
   }
 
   private mutating func dropLongMode() {

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <emmintrin.h>
+#include <immintrin.h>
 
 static uint64_t state = 88172645463325252u;
 
@@ -124,6 +124,86 @@ static void library(void) {
   report("library");
 }
 
+#define AVX2 __attribute__((target("avx,avx2,fma,f16c")))
+
+AVX2 static __m256i any256(void) {
+  return _mm256_set_epi64x((long long)next(), (long long)next(), (long long)next(),
+                           (long long)next());
+}
+
+AVX2 static void avx(void) {
+  for (int i = 0; i < 20000; i++) {
+    __m256 a = _mm256_castsi256_ps(any256()), b = _mm256_castsi256_ps(any256());
+    __m256d c = _mm256_castsi256_pd(any256()), d = _mm256_castsi256_pd(any256());
+    __m256 results[] = {_mm256_add_ps(a, b), _mm256_div_ps(a, b), _mm256_sqrt_ps(a),
+                        _mm256_blendv_ps(a, b, a), _mm256_permute2f128_ps(a, b, 0x31),
+                        _mm256_cmp_ps(a, b, _CMP_NGE_UQ), _mm256_round_ps(a, _MM_FROUND_FLOOR)};
+    mix(results, sizeof results);
+    __m256d doubles[] = {_mm256_mul_pd(c, d), _mm256_hadd_pd(c, d), _mm256_max_pd(c, d)};
+    mix(doubles, sizeof doubles);
+  }
+  report("avx");
+}
+
+AVX2 static void avx2(void) {
+  __m256i whole = _mm256_setzero_si256();
+  for (int i = 0; i < 20000; i++) {
+    __m256i a = any256(), b = any256();
+    whole = _mm256_xor_si256(whole, _mm256_add_epi32(a, b));
+    whole = _mm256_xor_si256(whole, _mm256_mullo_epi16(a, b));
+    whole = _mm256_xor_si256(whole, _mm256_shuffle_epi8(a, b));
+    whole = _mm256_xor_si256(whole, _mm256_permutevar8x32_epi32(a, b));
+    whole = _mm256_xor_si256(whole, _mm256_sllv_epi32(a, _mm256_srli_epi32(b, 26)));
+    whole = _mm256_xor_si256(whole, _mm256_sad_epu8(a, b));
+    int mask = _mm256_movemask_epi8(_mm256_cmpgt_epi8(a, b));
+    mix(&mask, sizeof mask);
+  }
+  mix(&whole, sizeof whole);
+  report("avx2");
+}
+
+AVX2 static void fused(void) {
+  for (int i = 0; i < 20000; i++) {
+    __m256d a = _mm256_castsi256_pd(any256()), b = _mm256_castsi256_pd(any256());
+    __m256d c = _mm256_set1_pd(ordinary());
+    __m256d results[] = {_mm256_fmadd_pd(a, b, c), _mm256_fnmsub_pd(a, c, b),
+                         _mm256_fmaddsub_pd(c, a, b)};
+    mix(results, sizeof results);
+    mix_double(_mm_cvtsd_f64(_mm_fmsub_sd(_mm_set_sd(ordinary()), _mm_set_sd(ordinary()),
+                                          _mm_set_sd(ordinary()))));
+  }
+  report("fused");
+}
+
+AVX2 static void halves(void) {
+  for (int i = 0; i < 20000; i++) {
+    __m128i half = _mm_set_epi64x((long long)next(), (long long)next());
+    __m256 wide = _mm256_cvtph_ps(half);
+    mix(&wide, sizeof wide);
+    half = _mm256_cvtps_ph(_mm256_set1_ps((float)(ordinary() * 7e4)), _MM_FROUND_TO_NEAREST_INT);
+    mix(&half, sizeof half);
+  }
+  report("halves");
+}
+
+AVX2 static void gathers(void) {
+  static double table[256];
+  static int numbers[264];
+  for (int i = 0; i < 256; i++) table[i] = ordinary();
+  for (int i = 0; i < 20000; i++) {
+    __m256i mask = any256(), indices = _mm256_srli_epi32(any256(), 24);
+    __m256i found = _mm256_mask_i32gather_epi32(mask, (const int *)table, indices, mask, 4);
+    __m256d doubles = _mm256_i32gather_pd(table, _mm256_castsi256_si128(indices), 8);
+    mix(&found, sizeof found);
+    mix(&doubles, sizeof doubles);
+    _mm256_maskstore_epi32(numbers + (i & 255), mask, indices);
+    __m256i loaded = _mm256_maskload_epi32(numbers + (next() & 255), found);
+    mix(&loaded, sizeof loaded);
+  }
+  mix(numbers, sizeof numbers);
+  report("gathers");
+}
+
 int main(void) {
   sum = 1469598103934665603u;
   scalar();
@@ -131,5 +211,12 @@ int main(void) {
   x87();
   vectors();
   library();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    avx();
+    avx2();
+    fused();
+    halves();
+    gathers();
+  }
   return 0;
 }

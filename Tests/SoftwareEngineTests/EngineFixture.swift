@@ -28,6 +28,8 @@ final class CountingEntropy: EntropySource {
 struct EngineFixture {
   let memory: GuestRAM
   let engine: SoftwareExecutionEngine
+  /// The state components that 64-bit mode is entered with.
+  private let components: UInt64
   static let codeAddress: UInt64 = 0x10_0000
   static let dataAddress: UInt64 = 0x20_0000
   static let stackTop: UInt64 = 0x30_0000
@@ -36,6 +38,7 @@ struct EngineFixture {
     cpuid: CPUIDTable, cpuCount: Int = 1, execution: ExecutionTier = .standard
   ) throws {
     memory = try GuestRAM(byteCount: 16 << 20)
+    components = cpuid.entry(leaf: 0xD).map { UInt64($0.eax) } ?? 0
     engine = try SoftwareExecutionEngine(
       EngineConfiguration(
         memory: memory, virtualCPUCount: cpuCount, cpuid: cpuid, clock: StillClock(),
@@ -62,6 +65,10 @@ struct EngineFixture {
     state.cr0 = CR0(rawValue: 0x8001_0033)
     state.cr3 = 0x1000
     state.cr4 = [.physicalAddressExtension, .osFXSR, .osXMMExceptions]
+    if components != 0 {
+      state.cr4.insert(.osXSAVE)
+      state.xcr0 = components
+    }
     state.efer = [.longModeEnable, .longModeActive, .systemCallExtensions, .noExecuteEnable]
     state.instructionPointer = Self.codeAddress
     state.generalRegisters = Array(repeating: 0, count: 16)

@@ -15,7 +15,17 @@ final class HostOracle {
   private static let entry = 64
   private static let flags = 128
   private static let status = 136
+  /// An XSAVE area in the standard format, AVX included.
   private static let vectors = 192
+  static let imageByteCount = 832
+  private static let hasAVX = HostCPU.hasAVX
+
+  /// FXRSTOR64 or FXSAVE64 of [rdi + 192]; where the host has AVX, XRSTOR64 or XSAVE64 with EAX 7, EDX 0.
+  private static func move(isSave: Bool) -> [UInt8] {
+    guard hasAVX else { return [0x48, 0x0F, 0xAE, isSave ? 0x87 : 0x8F, 0xC0, 0, 0, 0] }
+    return [0xB8, 7, 0, 0, 0, 0xBA, 0, 0, 0, 0, 0x48, 0x0F, 0xAE, isSave ? 0xA7 : 0xAF]
+      + [0xC0, 0, 0, 0]
+  }
 
   init() throws {
     code = try ExecutableMemory(byteCount: 4096)
@@ -29,7 +39,7 @@ final class HostOracle {
     slot = chost_register_stubs(start, 4096, start)
     // Fault exit: the context lies on the stack.
     var bytes: [UInt8] = [0x5F, 0x89, 0x87, 0x88, 0, 0, 0]  // pop rdi; mov [rdi + 136], eax
-    bytes += [0x48, 0x0F, 0xAE, 0x87, 0xC0, 0, 0, 0]  // fxsave64 [rdi + 192]
+    bytes += Self.move(isSave: true)
     bytes += Self.leave
     write(bytes, at: 0)
   }
@@ -62,10 +72,10 @@ final class HostOracle {
     context.storeBytes(of: flags | 2, toByteOffset: Self.flags, as: UInt64.self)
     context.storeBytes(of: 0, toByteOffset: Self.status, as: UInt64.self)
     image.withUnsafeBytes {
-      (context + Self.vectors).copyMemory(from: $0.baseAddress!, byteCount: 512)
+      (context + Self.vectors).copyMemory(from: $0.baseAddress!, byteCount: Self.imageByteCount)
     }
     var bytes: [UInt8] = [0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57, 0x57]
-    bytes += [0x48, 0x0F, 0xAE, 0x8F, 0xC0, 0, 0, 0]  // fxrstor64
+    bytes += Self.move(isSave: false)
     bytes += [0xFF, 0xB7, 0x80, 0, 0, 0, 0x9D]  // push [rdi + 128]; popfq
     for number in UInt8(0)..<16 where number != 4 && number != 7 {
       bytes += [number >= 8 ? 0x4C : 0x48, 0x8B, 0x47 | (number & 7) << 3, number * 8]
@@ -75,11 +85,11 @@ final class HostOracle {
       bytes += [number >= 8 ? 0x4C : 0x48, 0x89, 0x47 | (number & 7) << 3, number * 8]
     }
     bytes += [0x9C, 0x8F, 0x87, 0x80, 0, 0, 0, 0x58, 0x48, 0x89, 0x47, 56]
-    bytes += [0x48, 0x0F, 0xAE, 0x87, 0xC0, 0, 0, 0, 0xFC]  // fxsave64; cld
+    bytes += Self.move(isSave: true) + [0xFC]  // cld
     write(bytes + Self.leave, at: Self.entry)
     let start = UInt(bitPattern: code.executable) + UInt(Self.entry)
     unsafeBitCast(start, to: (@convention(c) (UnsafeMutableRawPointer) -> Void).self)(context)
-    for offset in 0..<512 {
+    for offset in 0..<Self.imageByteCount {
       image[offset] = context.load(fromByteOffset: Self.vectors + offset, as: UInt8.self)
     }
     switch context.load(fromByteOffset: Self.status, as: UInt32.self) {

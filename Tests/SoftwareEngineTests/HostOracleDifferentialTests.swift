@@ -2,6 +2,7 @@ import CHost
 import EngineInterface
 import Foundation
 import GuestMemory
+import HostSystem
 import MachineTypes
 import Testing
 import X86
@@ -22,6 +23,40 @@ struct OracleForm {
     CPUIDEntry(leaf: 1, ecx: 0x00F8_2203, edx: 0x078B_FBFF), CPUIDEntry(leaf: 7, ebx: 0x0008_0108),
     CPUIDEntry(leaf: 0x8000_0001, ecx: 0x21, edx: 0x2C10_0800),
   ])
+
+  /// The same with what builds upon AVX, as far as the host has it.
+  static let wideTable: CPUIDTable = {
+    var table = Self.table
+    let one = chost_cpuid(1, 0)
+    let seven = chost_cpuid(7, 0)
+    guard HostCPU.hasAVX else { return table }
+    // XSAVE, FMA, AVX, F16C, AES, PCLMULQDQ; AVX2; GFNI, VAES, VPCLMULQDQ.
+    table.set(
+      CPUIDEntry(leaf: 1, ecx: 0x00F8_2203 | one.ecx & 0x3600_1002, edx: 0x078B_FBFF))
+    table.set(CPUIDEntry(leaf: 7, ebx: 0x0008_0108 | seven.ebx & 1 << 5, ecx: seven.ecx & 0x700))
+    table.set(CPUIDEntry(leaf: 0xD, isIndexed: true, eax: 7, ebx: 832, ecx: 832))
+    // XSAVEOPT, XSAVEC.
+    table.set(CPUIDEntry(leaf: 0xD, subleaf: 1, isIndexed: true, eax: 3, ebx: 832))
+    return table
+  }()
+
+  @Test(.enabled(if: HostCPU.hasAVX, "the host has no AVX"))
+  func `AVX, AVX2, FMA and F16C do what the processor does`() throws {
+    let forms = Self.wideForms
+    #expect(forms.count > 1000)
+    try compare(forms, perForm: 6, table: Self.wideTable, isMeantToComplete: false)
+  }
+
+  @Test(.enabled(if: HostCPU.hasAVX, "the host has no AVX"))
+  func `gathers do what the processor does`() throws {
+    try compare(Self.gatherForms, perForm: 100, table: Self.wideTable)
+  }
+
+  @Test func `every legacy vector opcode does what the processor does`() throws {
+    let forms = Self.legacyForms
+    #expect(forms.count > 500)
+    try compare(forms, perForm: 6, table: Self.wideTable, isMeantToComplete: false)
+  }
 
   @Test func `integer instructions do what the processor does`() throws {
     try compare(Self.integerForms, perForm: 6)
@@ -53,14 +88,18 @@ struct OracleForm {
     0x44, 0x8A, 0x0E, 0x44, 0x88, 0x0E, 0x44, 0x8A, 0x0F, 0x44, 0x88, 0x0F, 0x41, 0xB9, 0, 0, 0, 0,
   ]
 
-  private func compare(_ forms: [OracleForm], perForm: Int) throws {
+  private func compare(
+    _ forms: [OracleForm], perForm: Int, table: CPUIDTable = table,
+    isMeantToComplete: Bool = true
+  ) throws {
     let wanted = ProcessInfo.processInfo.environment["MARTLET_ORACLE_CASES"].flatMap { Int($0) }
     let rounds = wanted.map { max(1, $0 / forms.count) } ?? perForm
     let oracle = try HostOracle()
-    let fixture = try EngineFixture(cpuid: Self.table)
+    let fixture = try EngineFixture(cpuid: table)
     var generator = Numbers(state: 0x1234_5678_9ABC_DEF1)
     var count = 0
     var completed = 0
+    var total = 0
     var failures: [String: String] = [:]
     for form in forms {
       // The accesses before the instruction put its pages into the TLB.
@@ -69,14 +108,21 @@ struct OracleForm {
       completed = 0
       for _ in 0..<rounds where failures[form.name] == nil {
         count += 1
-        failures[form.name] = try difference(
-          form, oracle, fixture, initial, &generator, &completed)
+        failures[form.name] = try difference(form, oracle, fixture, initial, &generator, &completed)
       }
-      if rounds > 5, completed == 0, failures[form.name] == nil {
+      total += completed
+      // AX divided by AH hardly ever fits.
+      if isMeantToComplete, rounds > 5, completed == 0, failures[form.name] == nil,
+        !form.name.hasPrefix("high.idiv")
+      {
         failures[form.name] = "faulted in every case"
       }
     }
-    print("oracle: \(count) cases of \(forms.count) forms, \(failures.count) forms differ")
+    // Else two faults would be compared with each other.
+    #expect(total * 2 > count, "\(total) of \(count) ran to their end")
+    print(
+      "oracle: \(count) cases (\(total) without a fault) of \(forms.count) forms, \(failures.count) forms differ"
+    )
     for (name, text) in failures.sorted(by: { $0.key < $1.key }) { print("  \(name): \(text)") }
     #expect(failures.isEmpty)
   }
@@ -93,6 +139,11 @@ struct OracleForm {
     registers[9] = 0
     var flags = generator.next() & 0x8D5
     var image = VirtualCPUState.initialExtendedState
+    image += [UInt8](repeating: 0, count: max(0, HostOracle.imageByteCount - image.count))
+    for offset in stride(from: 576, to: 832, by: 4) where HostCPU.hasAVX {
+      let value = generator.nextFloat()
+      withUnsafeBytes(of: value) { for index in 0..<4 { image[offset + index] = $0[index] } }
+    }
     for offset in stride(from: 160, to: 416, by: 4) {
       let value = generator.nextFloat()
       withUnsafeBytes(of: value) { for index in 0..<4 { image[offset + index] = $0[index] } }
@@ -119,7 +170,7 @@ struct OracleForm {
     var state = initial
     state.generalRegisters = registers
     state.flags = Flags(rawValue: flags | 2)
-    image[512] = 3
+    image[512] = HostCPU.hasAVX ? 7 : 3
     state.extendedState = image
     try fixture.cpu.restoreState(state)
     let before = registers
@@ -143,9 +194,9 @@ struct OracleForm {
       return
         "flags \(hex(wrong)) differ; rax \(hex(before[0])) rcx \(hex(before[1])) rdx \(hex(before[2]))"
     }
-    for offset in [0..<5, 24..<28, 32..<416].joined()
+    for offset in [0..<5, 24..<28, 32..<416, 576..<832].joined()
     where image[offset] != result.extendedState[offset] {
-      return "FXSAVE image at \(offset): \(result.extendedState[offset]) and not \(image[offset])"
+      return "XSAVE image at \(offset): \(result.extendedState[offset]) and not \(image[offset])"
     }
     let ours = try fixture.memory.bytes(
       at: GuestPhysicalAddress(EngineFixture.dataAddress), count: 1024)

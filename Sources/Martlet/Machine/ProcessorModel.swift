@@ -24,8 +24,12 @@ struct ProcessorModel: Sendable {
       case .i686: .i686
       case .host: .host
       }
+    let engine =
+      configuration.engine == .automatic
+      ? EngineReport.automaticChoice().engine : configuration.engine
     var cpuid = model.table(
-      host: HostCPUID(entries: leaves), cpuCount: configuration.cpuCount)
+      host: HostCPUID(entries: leaves), cpuCount: configuration.cpuCount,
+      offersAVX: engine == .software)
     let suite: ParavirtualizationSuite =
       switch configuration.hypervisorInterface {
       case .kvm: ParavirtualizationSuite([KVMInterface(memory: memory, time: time)])

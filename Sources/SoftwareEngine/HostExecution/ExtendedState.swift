@@ -22,7 +22,9 @@ import Glibc
     static let hostMXCSR = 1060
     /// The memory operand of the running instruction.
     static let buffer = 1088
-    static let end = 1088 + 1024
+    /// The x87 registers before a store that might have to run again.
+    static let remembered = 1088 + 1024
+    static let end = remembered + 160
   }
 
   /// FOP, FCS, FIP, FDS, FDP: of the last x87 instruction that was not a control instruction.
@@ -36,6 +38,7 @@ import Glibc
 
   let base: UnsafeMutableRawPointer
   var pointers = Pointers()
+  private var rememberedPointers = Pointers()
 
   init() {
     unsafe base = .allocate(byteCount: Offset.end, alignment: 64)
@@ -74,8 +77,39 @@ import Glibc
     pointers = Pointers()
   }
 
-  func clearVectors(low: Bool, high: Bool) {
-    for number in 0..<16 {
+  /// Keeps the x87 registers for `recallX87`.
+  func rememberX87() {
+    unsafe memcpy(base + Offset.remembered, base, 160)
+    rememberedPointers = pointers
+  }
+
+  func recallX87() {
+    let status = mxcsr
+    unsafe memcpy(base, base + Offset.remembered, 160)
+    mxcsr = status
+    pointers = rememberedPointers
+  }
+
+  /// The transition from x87 to MMX state (SDM 1 9.5.1): the top of stack becomes 0, all tags valid. The
+  /// image has ST0 first, so the registers change places.
+  func enterMMX() {
+    let status = load(Offset.statusWord, UInt16.self)
+    let top = Int(status >> 11 & 7)
+    store(UInt8(0xFF), Offset.tags)
+    guard top != 0 else { return }
+    store(status & ~0x3800, Offset.statusWord)
+    let old = (0..<8).map {
+      (load(Offset.stack + $0 * 16, UInt64.self), load(Offset.stack + $0 * 16 + 8, UInt64.self))
+    }
+    for number in 0..<8 {
+      let (low, high) = old[(number - top) & 7]
+      store(low, Offset.stack + number * 16)
+      store(high, Offset.stack + number * 16 + 8)
+    }
+  }
+
+  func clearVectors(low: Bool, high: Bool, count: Int = 16) {
+    for number in 0..<count {
       let at = unsafe base + Offset.vectors + number * 32
       if low { unsafe memset(at, 0, 16) }
       if high { unsafe memset(at + 16, 0, 16) }

@@ -5,12 +5,15 @@ import X86Decoder
 /// FXSAVE, XSAVE and their kin (SDM 1 10.5, 13.7…13.10).
 extension CPU {
   func executeExtendedState(_ op: Micro, _ instruction: Instruction, next: UInt64) -> Status {
+    // A gather's index is no general register.
+    if instruction.traits.contains(.vectorIndex) { return gather(op, instruction) }
     let address = effectiveAddress(op)
     switch instruction.operation {
     case .fxsave, .fxrstor: return executeFX(op, instruction, address)
     case .ldmxcsr, .stmxcsr, .vldmxcsr, .vstmxcsr: return executeMXCSR(op, instruction, address)
     case .xsave, .xsaveopt, .xsavec, .xrstor: return executeXSAVE(op, instruction, address)
     case .maskmovq, .maskmovdqu, .vmaskmovdqu: return storeMasked(op, instruction)
+    case .vmaskmovps, .vmaskmovpd, .vpmaskmovd, .vpmaskmovq: return moveMasked(op, instruction)
     default: return raise(.invalidOpcode)
     }
   }
@@ -142,7 +145,8 @@ extension CPU {
     }
     let initialized = requested & ~present
     if initialized & 1 != 0 { registers.initializeX87() }
-    registers.clearVectors(low: initialized & 2 != 0, high: initialized & 4 != 0)
+    registers.clearVectors(
+      low: initialized & 2 != 0, high: initialized & 4 != 0, count: registerCount)
     if loaded & 1 != 0 {
       unsafe registers.readX87(from: image, isWide: instruction.prefixes.contains(.rexW))
     }

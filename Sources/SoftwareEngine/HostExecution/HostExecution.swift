@@ -6,7 +6,7 @@ extension CPU {
   private typealias Offset = ExtendedState.Offset
 
   func lowerHost(_ instruction: Instruction, _ micro: inout MicroInstruction) {
-    guard let number = env.host.stub(for: instruction) else {
+    guard let number = env.host.stub(for: instruction, is64Bit: state.mode.is64Bit) else {
       micro.handler = .undefined
       return
     }
@@ -33,7 +33,10 @@ extension CPU {
       registers.store(self[.rdx], Offset.rdx)
     }
     // A store that faults must leave the x87 registers as they were: FSTP pops.
-    if i.isX87, i.writes, !probe(op, i, address) { return .stop }
+    if i.isX87, i.writes {
+      guard probe(op, i, address) else { return .stop }
+      registers.rememberX87()
+    }
     registers.store(UInt32(0), Offset.status)
     // SAFETY: the entry is code that the unit compiled; it touches the registers' memory only.
     let run = unsafe unsafeBitCast(
@@ -45,6 +48,8 @@ extension CPU {
     if i.writes {
       let buffer = unsafe registers.base + Offset.buffer
       guard unsafe writeBytes(op.segment, address, Int(i.memorySize), from: buffer) else {
+        // A device's register: the instruction runs again, and must not pop twice.
+        if i.isX87 { registers.recallX87() }
         return .stop
       }
     }

@@ -47,14 +47,18 @@ struct InstructionBytes {
 }
 
 extension HostInstruction {
-  init(from i: Instruction) {
+  /// - Parameter is64Bit: whether the guest runs in 64-bit mode, as the stub always does.
+  init(from i: Instruction, is64Bit: Bool) {
+    var i = i
+    // Elsewhere W does not widen general registers; in 64-bit mode it would.
+    if !is64Bit, HostInstruction.generalField(i) != .none { i.prefixes.remove(.rexW) }
     isVEX = i.encoding == .vex
     readMemory(i)
     if i.map == .primary {
       readEscape(i)
     } else {
       isX87 = !i.traits.isDisjoint(with: [.x87, .mmx])
-      readVector(i)
+      readVector(i, is64Bit: is64Bit)
     }
   }
 
@@ -66,9 +70,10 @@ extension HostInstruction {
       .stmxcsr, .vldmxcsr, .vstmxcsr, .prefetch, .prefetchw, .lfence, .mfence, .sfence, .pause,
       .clflush, .clflushopt, .clwb, .nop, .mov, .crc32, .popcnt, .movbe, .xgetbv, .xsetbv,
       .maskmovq, .maskmovdqu, .vmaskmovdqu, .andn, .bextr, .blsi, .blsmsk, .blsr, .bzhi, .mulx,
-      .pdep, .pext, .rorx, .sarx, .shlx, .shrx:
+      .pdep, .pext, .rorx, .sarx, .shlx, .shrx, .vmaskmovps, .vmaskmovpd, .vpmaskmovd, .vpmaskmovq:
       return false
-    default: return true
+    // Gathers go element by element.
+    default: return !i.traits.contains(.vectorIndex)
     }
   }
 
@@ -117,7 +122,7 @@ extension HostInstruction {
 
   // MARK: Vectors
 
-  private mutating func readVector(_ i: Instruction) {
+  private mutating func readVector(_ i: Instruction, is64Bit: Bool) {
     let field = HostInstruction.generalField(i)
     var reg = i.reg
     var rm = i.hasMemoryOperand ? 6 : i.rm
@@ -139,7 +144,8 @@ extension HostInstruction {
     // EMMS and VZEROUPPER have no ModRM byte.
     if i.map == .map0F, i.opcode == 0x77 {
       bytes.removeLast()
-      vectors = isVEX ? 0xFFFF : 0
+      // Outside 64-bit mode VZEROALL and VZEROUPPER leave registers 8…15 alone.
+      vectors = isVEX ? (is64Bit ? 0xFFFF : 0xFF) : 0
     }
   }
 

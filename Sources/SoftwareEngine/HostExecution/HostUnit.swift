@@ -36,13 +36,14 @@ import X86Decoder
   }
 
   /// Returns the number of the instruction's stub, or `nil` where it cannot be had.
-  func stub(for instruction: Instruction) -> Int? {
-    let wanted = HostInstruction(from: instruction)
+  func stub(for instruction: Instruction, is64Bit: Bool) -> Int? {
+    let wanted = HostInstruction(from: instruction, is64Bit: is64Bit)
     if wanted.isVEX, !HostUnit.hasAVX { return nil }
     var key = wanted.bytes.array
     key.append(wanted.general ?? 0xFF)
     key.append((wanted.isX87 ? 1 : 0) | (wanted.isVEX ? 2 : 0) | (wanted.isWait ? 4 : 0))
     key.append(UInt8(truncatingIfNeeded: wanted.memorySize))
+    key.append(UInt8(truncatingIfNeeded: wanted.vectors >> 8))
     if let number = known[key] { return number }
     guard let entry = compiler?.compile(wanted) else { return nil }
     unsafe (stubs + count).initialize(to: Stub(entry: entry, instruction: wanted))

@@ -2,8 +2,6 @@ import X86
 import X86Decoder
 
 /// MASKMOVQ and MASKMOVDQU: stores of selected bytes to rDI (SDM 2B).
-///
-/// MMX registers are taken where FXSAVE has them with the top of stack at 0, which MMX code keeps.
 extension CPU {
   func storeMasked(_ op: Micro, _ instruction: Instruction) -> Status {
     let isMMX = instruction.operation == .maskmovq
@@ -20,9 +18,11 @@ extension CPU {
     guard state.cr0 & CR0.taskSwitched.rawValue == 0 else { return raise(.deviceNotAvailable) }
     let registers = env.host.registers
     if isMMX, registers.isX87ExceptionPending { return raise(.floatingPoint) }
+    // The image has ST0 first; MM0 is the physical register 0.
+    let top = Int(registers.load(ExtendedState.Offset.statusWord, UInt16.self) >> 11 & 7)
     func place(_ number: UInt8) -> Int {
       isMMX
-        ? ExtendedState.Offset.stack + Int(number & 7) * 16
+        ? ExtendedState.Offset.stack + ((Int(number & 7) - top) & 7) * 16
         : ExtendedState.Offset.vectors + Int(number) * 32
     }
     let start = self[.rdi] & op.addressMask
@@ -34,6 +34,7 @@ extension CPU {
         return .stop
       }
     }
+    if isMMX { registers.enterMMX() }
     return .next
   }
 }

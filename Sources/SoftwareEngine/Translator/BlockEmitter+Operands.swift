@@ -410,6 +410,7 @@ extension BlockEmitter {
     default: return .refused
     }
     let isBLS = i.operation == .blsi || i.operation == .blsmsk || i.operation == .blsr
+    let isWide = is64Bit && i.prefixes.contains(.rexW)
     let usesVVVV = i.operation != .rorx
     guard let vvvv = usesVVVV ? Host.register(i.vvvv) : 0 else { return .refused }
     var reg = (i.modRM >> 3) & 7
@@ -420,12 +421,12 @@ extension BlockEmitter {
     var rm = HostOperand.guest
     if i.hasMemoryOperand {
       guard emitLinear(i) else { return .refused }
-      emitLookUp(i, size: i.prefixes.contains(.rexW) ? 8 : 4, isWrite: false)
+      emitLookUp(i, size: isWide ? 8 : 4, isWrite: false)
     } else {
       rm = .register(fetch(i.rm, into: Host.r14))
     }
     code.vex(
-      map: i.map.rawValue, prefix: i.mandatoryPrefix, isWide: i.prefixes.contains(.rexW),
+      map: i.map.rawValue, prefix: i.mandatoryPrefix, isWide: isWide,
       is256: false, vvvv: vvvv, opcode: i.opcode, reg, rm)
     if i.operation == .rorx { code.immediate(i.immediate, byteCount: 1) }
     return .emitted

@@ -5,8 +5,9 @@ extension BlockEmitter {
   mutating func emitVector(_ i: Instruction) -> Outcome {
     let isVEX = i.encoding == .vex
     guard key.has(isVEX ? TranslationKey.avx : TranslationKey.sse) else { return .refused }
-    if debugBits & 16 != 0 { return .refused }
     if i.traits.contains(.vectorIndex) || i.prefixes.contains(.lock) { return .refused }
+    // VZEROUPPER leaves registers 8…15 alone outside 64-bit mode.
+    if !is64Bit, i.map == .map0F, i.opcode == 0x77 { return .refused }
     guard isWhole(i) else { return .refused }
     let field = HostInstruction.generalField(i)
     var size = 0
@@ -62,7 +63,10 @@ extension BlockEmitter {
     }
     if i.encoding == .vex {
       code.vex(
-        map: i.map.rawValue, prefix: i.mandatoryPrefix, isWide: i.prefixes.contains(.rexW),
+        map: i.map.rawValue, prefix: i.mandatoryPrefix,
+        // Outside 64-bit mode W does not widen general registers.
+        isWide: i.prefixes.contains(.rexW)
+          && (is64Bit || HostInstruction.generalField(i) == .none),
         is256: i.vectorLength == 32, vvvv: i.vvvv, opcode: i.opcode, reg, rm)
     } else {
       code.legacy(

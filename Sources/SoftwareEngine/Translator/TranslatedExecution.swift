@@ -3,8 +3,6 @@ import EngineInterface
 import GuestMemory
 import X86
 import X86Decoder
-import Glibc
-let debugBits = unsafe getenv("MTB").map { unsafe Int(String(cString: $0)) ?? 0 } ?? 0
 
 /// How the interpreter's loop goes on after looking for translated code.
 enum TranslatedOutcome {
@@ -228,7 +226,7 @@ extension CPU {
     case .ret, .jmpIndirect, .callIndirect: break
     default: return
     }
-    guard debugBits & 2 == 0, let next = findTranslation(translator, key) else { return }
+    guard let next = findTranslation(translator, key) else { return }
     let entry = unsafe translator.blocks[Int(next)].indirectEntry
     let set = unsafe state.privilegeLevel == 3 ? state.userTLB : state.supervisorTLB
     let isGlobal = unsafe TLBEntry(set, rip).executeFlags & TLBEntryFlags.global != 0
@@ -251,7 +249,7 @@ extension CPU {
 
   /// Has an edge lead to a block.
   private func link(_ translator: Translator, _ site: Site, _ number: UInt32) {
-    guard site.patch != 0, debugBits & 1 == 0 else { return }
+    guard site.patch != 0 else { return }
     translator.statistics.links &+= 1
     let entry = unsafe translator.writable(translator.blocks[Int(number)].entry)
     if site.keyPatch != 0 {
@@ -304,7 +302,7 @@ extension CPU {
     var instruction = Instruction.empty
     var position = start
     var hasEnded = false
-    while emitter.executed < (debugBits & 4 != 0 ? 1 : Block.maximumCount), !emitter.isFull, position < 4096 {
+    while emitter.executed < Block.maximumCount, !emitter.isFull, position < 4096 {
       // SAFETY: `codeHost` is a page of RAM.
       let span = unsafe Span(
         _unsafeStart: state.codeHost.unsafelyUnwrapped + position, count: min(4096 - position, 15))
@@ -314,7 +312,7 @@ extension CPU {
       emitter.offset = position
       emitter.nextOffset = position + length
       emitter.slowSite = ~0
-      let outcome = debugBits & 8 != 0 ? BlockEmitter.Outcome.refused : emitter.emit(instruction)
+      let outcome = emitter.emit(instruction)
       if outcome == .refused { emitter.emitInterpreted(instruction) }
       emitter.finishSlowSite()
       emitter.executed += 1
