@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fetches Debian's kernels, unmodified, into the guest cache: GUESTS/<name>/vmlinuz.
+# Fetches Debian's kernels, unmodified, into the guest cache: GUESTS/<name>/vmlinuz, and the modules that tests load.
 # Always the package that Debian's metapackage names at the time; what is cached stays until --update.
 #
 # usage: fetch-guests.sh [--update] [cloud-amd64|amd64|686|686-pae]...     (default: all four)
@@ -39,7 +39,7 @@ offer_architecture() {
 fetch() {
   name=$1
   architecture=$2
-  if [ "$update" = no ] && [ -s "$guests/$name/vmlinuz" ]; then return 0; fi
+  if [ "$update" = no ] && [ -s "$guests/$name/vmlinuz" ] && [ -d "$guests/$name/modules" ]; then return 0; fi
 
   offer_architecture "$architecture"
   metapackage="linux-image-$name:$architecture"
@@ -50,7 +50,7 @@ fetch() {
   fi
   [ -n "$package" ] || die "apt knows no kernel for $metapackage; is a Debian mirror configured?"
   case "$package" in *:*) ;; *) package="$package:$architecture" ;; esac
-  if [ "$(cat "$guests/$name/package" 2>/dev/null)" = "$package" ]; then return 0; fi
+  if [ "$(cat "$guests/$name/package" 2>/dev/null)" = "$package" ] && [ -d "$guests/$name/modules" ]; then return 0; fi
 
   say "fetching $package"
   workspace=$(mktemp -d "$guests/.fetch.XXXXXX")
@@ -61,9 +61,10 @@ fetch() {
     (cd "$workspace" && apt-get -o APT::Sandbox::User=root download -qq "$package" >&2) || die "cannot download $package"
   fi
   dpkg-deb --fsys-tarfile "$workspace"/*.deb |
-    tar -x -C "$workspace" --wildcards './boot/vmlinuz-*' './boot/config-*' ||
+    tar -x -C "$workspace" --wildcards './boot/vmlinuz-*' './boot/config-*' './lib/modules/*/pvpanic*.ko' ||
     die "cannot unpack $package"
-  mkdir "$workspace/guest"
+  mkdir -p "$workspace/guest/modules"
+  find "$workspace/lib" -name '*.ko' -exec mv {} "$workspace/guest/modules/" \;
   mv "$workspace"/boot/vmlinuz-* "$workspace/guest/vmlinuz"
   mv "$workspace"/boot/config-* "$workspace/guest/config"
   echo "$package" >"$workspace/guest/package"

@@ -3,20 +3,27 @@ import FirmwareTables
 import GuestMemory
 import MachineTypes
 
-/// The kernels of Debian that tests load: `MARTLET_GUESTS/<flavour>/vmlinuz`.
+/// The kernels of Debian that tests load: `<cache>/<flavour>/vmlinuz`.
 enum Guests {
   static let flavours = ["cloud-amd64", "amd64", "686", "686-pae"]
 
+  /// As `Scripts/common.sh` finds it.
+  static let folder: String = {
+    let environment = ProcessInfo.processInfo.environment
+    func value(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+    if let folder = value("MARTLET_GUESTS") { return folder }
+    let cache =
+      value("XDG_CACHE_HOME")
+      ?? FileManager.default.homeDirectoryForCurrentUser.appending(path: ".cache").path()
+    return "\(cache)/martlet/guests"
+  }()
+
   static func file(_ path: String) -> [UInt8]? {
-    guard let folder = ProcessInfo.processInfo.environment["MARTLET_GUESTS"],
-      let data = FileManager.default.contents(atPath: "\(folder)/\(path)")
-    else { return nil }
-    return [UInt8](data)
+    FileManager.default.contents(atPath: "\(folder)/\(path)").map { [UInt8]($0) }
   }
 
   static func isMissing(_ path: String) -> Bool {
-    guard let folder = ProcessInfo.processInfo.environment["MARTLET_GUESTS"] else { return true }
-    return !FileManager.default.fileExists(atPath: "\(folder)/\(path)")
+    !FileManager.default.fileExists(atPath: "\(folder)/\(path)")
   }
 
   static func kernel(_ flavour: String) -> [UInt8]? { file("\(flavour)/vmlinuz") }

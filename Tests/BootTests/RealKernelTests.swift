@@ -4,7 +4,7 @@ import MachineTypes
 import Testing
 import X86
 
-@Suite(.disabled(if: Guests.areMissing, "MARTLET_GUESTS names no folder with Debian's kernels"))
+@Suite(.disabled(if: Guests.areMissing, "no guests in the cache: run Scripts/fetch-guests.sh"))
 struct RealKernelTests {
   @Test(arguments: ["cloud-amd64", "amd64"])
   func `a 64-bit Debian kernel is loaded for its 64-bit entry`(flavour: String) throws {

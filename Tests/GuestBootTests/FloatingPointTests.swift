@@ -61,6 +61,19 @@ struct GuestProgram {
     return image
   }
 
+  /// The small guest with modules of its kernel in it.
+  static func initialRamdisk(of guest: Guest, adding modules: [String]) throws -> URL {
+    let image = FileManager.default.temporaryDirectory
+      .appending(path: "martlet-modules-\(UUID().uuidString).cpio.gz")
+    let folder = guest.kernel.deletingLastPathComponent().appending(path: "modules")
+    let additions = modules.flatMap { ["--add", folder.appending(path: "\($0).ko").path()] }
+    let architecture = guest.rawValue.hasPrefix("686") ? "i386" : "amd64"
+    _ = try run(
+      root.appending(path: "Scripts/build-initramfs.sh").path(),
+      ["--output", image.path()] + additions + [architecture])
+    return image
+  }
+
   /// The package's folder.
   private static let root = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()

@@ -44,15 +44,18 @@ import Testing
 
   @Test(
     .enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"),
-    arguments: [
-      (Guest.cloudAmd64, 0x100_0000), (.cloudAmd64, 0x560_0000), (.cloudAmd64, 0xA00_0000),
-      (.i686WithPAE, 0x100_0000), (.i686WithPAE, 0x246_8000),
-    ] as [(Guest, UInt64)])
+    arguments: Guest.allCases, [0, 1, 2, 3, 4])
   func `a relocatable kernel runs at the address it was loaded at`(
-    guest: Guest, address: UInt64
+    guest: Guest, number: Int
   ) async throws {
+    let addresses: [UInt64] =
+      switch guest {
+      case .cloudAmd64, .amd64: [0x100_0000, 0x120_0000, 0x560_0000, 0xA00_0000, 0x1040_0000]
+      case .i686, .i686WithPAE: [0x100_0000, 0x100_2000, 0x246_8000, 0x600_0000, 0xC40_0000]
+      }
+    let address = addresses[number]
     let session = try await GuestSession.run(
-      guest, script: "check", cpuCount: 1, kernelAddress: address)
+      guest, script: "where", cpuCount: 1, kernelAddress: address)
     #expect(session.reason == .poweredOff, "\(session.log.suffix(2000))")
     let digits = String(address, radix: 16)
     let padded = String(repeating: "0", count: 8 - digits.count) + digits
@@ -65,5 +68,16 @@ import Testing
   func `a reset ends the machine with that reason`() async throws {
     let session = try await GuestSession.run(.cloudAmd64, script: "reboot", cpuCount: 1)
     #expect(session.reason == .reset, "\(session.log.suffix(2000))")
+  }
+
+  @Test(
+    .enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"),
+    arguments: [Guest.cloudAmd64, .i686])
+  func `a panic is told from a reset once the guest has loaded pvpanic`(guest: Guest) async throws {
+    let disk = try GuestProgram.initialRamdisk(of: guest, adding: ["pvpanic", "pvpanic-mmio"])
+    defer { try? FileManager.default.removeItem(at: disk) }
+    let session = try await GuestSession.run(
+      guest, script: "panic", cpuCount: 1, initialRamdisk: disk)
+    #expect(session.reason == .guestPanic, "\(session.log.suffix(2000))")
   }
 }
