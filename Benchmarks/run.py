@@ -44,6 +44,10 @@ def commands(martlet, kernel, image):
     guest = ["-kernel", kernel, "-initrd", image, "-append", APPEND]
     found = {}
     if martlet.exists():
+        found["interpreter"] = ["env", "MARTLET_TRANSLATION_THRESHOLD=never",
+            martlet, "run", "--engine", "software", "--memory", MEMORY, "--cpus", "1",
+            "--kernel", kernel, "--initrd", image, "--append", APPEND,
+        ]
         found["martlet"] = [
             martlet, "run", "--engine", "software", "--memory", MEMORY, "--cpus", "1",
             *("-" + word if word in ("-kernel", "-initrd", "-append") else word for word in guest)]

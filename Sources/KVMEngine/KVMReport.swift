@@ -46,6 +46,9 @@ extension KVMReport: CustomStringConvertible {
     case .cannotOpen(let device, ENODEV), .cannotOpen(let device, ENXIO):
       "\(device) has no driver behind it: load the kernel module (modprobe kvm_intel or kvm_amd)"
     case .cannotOpen(let device, let code): "\(device) cannot be opened: errno \(code)"
+    case .wrongAPIVersion(..<0):
+      "/dev/kvm is not KVM's device: remove it, and load the kernel module (modprobe kvm_intel or "
+        + "kvm_amd), which makes it anew"
     case .wrongAPIVersion(let version):
       "KVM speaks version \(version) of its API and Martlet needs "
         + "\(KVMHost.expectedAPIVersion): use a kernel from Linux 2.6.22 on"
