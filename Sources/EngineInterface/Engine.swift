@@ -51,7 +51,8 @@ public struct ExecutionTier: Hashable, Sendable {
   /// Translation of what runs more than a few times, unless the environment variable
   /// `MARTLET_TRANSLATION_THRESHOLD` says another number, or `never`.
   public static let standard: ExecutionTier = {
-    guard let word = unsafe getenv("MARTLET_TRANSLATION_THRESHOLD").map({ unsafe String(cString: $0) })
+    guard
+      let word = unsafe getenv("MARTLET_TRANSLATION_THRESHOLD").map({ unsafe String(cString: $0) })
     else { return ExecutionTier(translationThreshold: 8) }
     return word == "never" ? .interpreter : ExecutionTier(translationThreshold: Int(word) ?? 8)
   }()
@@ -111,10 +112,21 @@ public protocol VirtualCPU: AnyObject, Sendable {
   /// Instructions retired since creation, where the engine can count; otherwise 0.
   var retiredInstructionCount: UInt64 { get }
 
+  /// What was counted so far. Not while the CPU runs.
+  var statistics: ExecutionStatistics { get }
+
   /// The whole state. Only between runs, when no `VMEntry.completeRead` is owed.
   func saveState() throws(EngineFailure) -> VirtualCPUState
 
   func restoreState(_ state: VirtualCPUState) throws(EngineFailure)
+}
+
+extension VirtualCPU {
+  public var statistics: ExecutionStatistics {
+    var statistics = ExecutionStatistics()
+    statistics.instructions = retiredInstructionCount
+    return statistics
+  }
 }
 
 /// The host or an engine cannot do what was asked.

@@ -35,7 +35,6 @@ extension HostCPU {
   /// BMI2, whose PEXT translated code is built on.
   public static let hasBMI2 = chost_cpuid(7, 0).ebx >> 8 & 1 != 0
 
-
   /// AVX, with the host's operating system keeping its registers.
   public static let hasAVX: Bool = {
     let ecx = chost_cpuid(1, 0).ecx

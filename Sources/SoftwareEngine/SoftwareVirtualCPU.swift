@@ -82,6 +82,13 @@ import X86
 
   var retiredInstructionCount: UInt64 { cpu.state.retired }
 
+  var statistics: ExecutionStatistics {
+    var statistics = environment.translator?.statistics.summary ?? ExecutionStatistics()
+    statistics.instructions = cpu.state.retired
+    statistics.codeByteCount = environment.translator.map { UInt64($0.codeByteCount) } ?? 0
+    return statistics
+  }
+
   func setInstructionBudget(_ count: UInt64?) throws(EngineFailure) {
     cpu.state.isBudgetLimited = count != nil
     cpu.state.budget = count ?? .max

@@ -26,7 +26,9 @@ import X86Decoder
       registers[4] = EngineFixture.stackTop - 0x800
       let flags = generator.numbers.next() & 0x8D5
       var image = VirtualCPUState.initialExtendedState
-      for offset in 160..<416 { image[offset] = UInt8(truncatingIfNeeded: generator.numbers.next()) }
+      for offset in 160..<416 {
+        image[offset] = UInt8(truncatingIfNeeded: generator.numbers.next())
+      }
       image[512] = 3
       let memory = (0..<4096).map { _ in UInt8(truncatingIfNeeded: generator.numbers.next()) }
       var results: [Result] = []
@@ -34,7 +36,8 @@ import X86Decoder
         try fixture.memory.write(memory, at: GuestPhysicalAddress(EngineFixture.dataAddress))
         try fixture.memory.write(
           memory, at: GuestPhysicalAddress(EngineFixture.stackTop - 4096))
-        try fixture.enter64BitMode(BlockGenerator.warmUp + block.bytes + [0xF4], registers: registers)
+        try fixture.enter64BitMode(
+          BlockGenerator.warmUp + block.bytes + [0xF4], registers: registers)
         var state = try fixture.cpu.saveState()
         state.flags = Flags(rawValue: flags | 2)
         state.segments[5].base = 0x48

@@ -73,6 +73,11 @@ final class PowerCycle: Sendable {
     callForAttention()
   }
 
+  /// What the engine counted, once the machine has ended.
+  var statistics: ExecutionStatistics {
+    engine.virtualCPUs.reduce(into: ExecutionStatistics()) { $0 += $1.statistics }
+  }
+
   func pressPowerButton() { board.pressPowerButton() }
 
   private func callForAttention() {

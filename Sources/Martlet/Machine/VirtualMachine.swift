@@ -1,3 +1,4 @@
+public import EngineInterface
 import HostSystem
 import Synchronization
 
@@ -26,6 +27,7 @@ public final class VirtualMachine: Sendable {
     var state = State.ready
     var cycle: PowerCycle?
     var isStopWanted = false
+    var statistics = ExecutionStatistics()
     var observers: [AsyncStream<State>.Continuation] = []
   }
 
@@ -43,6 +45,9 @@ public final class VirtualMachine: Sendable {
   }
 
   public var state: State { control.withLock { $0.state } }
+
+  /// What the engine counted in the lives of the machine that have ended.
+  public var statistics: ExecutionStatistics { control.withLock { $0.statistics } }
 
   /// The present state and all that follow; ends after `stopped`.
   public var states: AsyncStream<State> {
@@ -153,6 +158,7 @@ extension VirtualMachine {
       begin(cycle)
       started.take()?.resume()
       let reason = cycle.run()
+      control.withLock { $0.statistics += cycle.statistics }
       guard reason == .reset, configuration.onReset == .reboot, !isStopWanted else {
         finish(reason)
         return

@@ -54,6 +54,9 @@ struct RunCommand: AsyncParsableCommand {
     transform: SerialDestination.argument)
   var serial: [SerialDestination] = []
 
+  @Flag(help: "Print what the engine counted when the machine has ended.")
+  var stats = false
+
   @OptionGroup var logging: LoggingOptions
 
   func validate() throws {
@@ -79,7 +82,9 @@ struct RunCommand: AsyncParsableCommand {
     } catch {
       finish(.hostError("\(error)"))
     }
-    finish(await machine.waitUntilStopped())
+    let reason = await machine.waitUntilStopped()
+    if stats { report("\(machine.statistics)") }
+    finish(reason)
   }
 
   func machineConfiguration(quit: QuitRequest) throws -> VirtualMachineConfiguration {

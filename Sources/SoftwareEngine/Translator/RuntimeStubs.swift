@@ -86,9 +86,10 @@ import CHost
     code.load(6, .state(StateOffset.level2))
     code.move(2, Host.r14)
     code.moveImmediate(1, setAndWrite)
-    let function: @convention(c) (
-      UnsafeMutableRawPointer?, UnsafeMutablePointer<chost_tlb_level2>?, UInt64, UInt64
-    ) -> UInt64 = unsafe chost_tlb_refill
+    let function:
+      @convention(c) (
+        UnsafeMutableRawPointer?, UnsafeMutablePointer<chost_tlb_level2>?, UInt64, UInt64
+      ) -> UInt64 = unsafe chost_tlb_refill
     code.moveImmediate(Host.rax, unsafe UInt64(unsafeBitCast(function, to: UInt.self)))
     code.bytes(0xFF, 0xD0)  // call rax
     code.move(Host.rcx, Host.rax)

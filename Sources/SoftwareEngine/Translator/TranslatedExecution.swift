@@ -85,8 +85,11 @@ extension CPU {
         let site = unsafe translator.sites[Int(state.translation.site)]
         switch site.kind {
         case .slow:
-          translator.statistics.slow &+= 1
-          if site.isRefused { translator.statistics.refused[Int(site.target)] &+= 1 }
+          if site.isRefused {
+            translator.statistics.interpreted[Int(site.target)] &+= 1
+          } else {
+            translator.statistics.memoryExits &+= 1
+          }
           storeFlagsFromHost()
           if let outcome = executeSlow(translator, site, &key) { return outcome }
           guard translator.generation == generation else { return .lookAgain }
@@ -98,14 +101,15 @@ extension CPU {
           }
           return .lookAgain
         case .store:
-          translator.statistics.stores &+= 1
+          translator.statistics.storeExits &+= 1
           env.noteWrite(linear: storedLinear, byteCount: UInt64(site.size), by: self)
           if attention == 0 || !site.isComplete && site.target == Int32.min {
             target = site.resume
             vectors = UInt(site.vectors)
             continue inner
           }
-          rip = (state.translation.codePage &+ UInt64(bitPattern: Int64(site.target)))
+          rip =
+            (state.translation.codePage &+ UInt64(bitPattern: Int64(site.target)))
             & state.linearMask
           state.translation.count &-= UInt64(site.executed)
           storeFlagsFromHost()
@@ -113,15 +117,17 @@ extension CPU {
         case .target:
           rip = state.translation.scratch
         case .edge:
-          rip = (state.translation.codePage &+ UInt64(bitPattern: Int64(site.target)))
+          rip =
+            (state.translation.codePage &+ UInt64(bitPattern: Int64(site.target)))
             & state.linearMask
         case .pageEdge:
-          rip = (state.translation.scratch &+ UInt64(bitPattern: Int64(site.target)))
+          rip =
+            (state.translation.scratch &+ UInt64(bitPattern: Int64(site.target)))
             & state.linearMask
         case .dead:
           rip = state.translation.codePage &+ UInt64(site.blockOffset)
         }
-        translator.statistics.edges &+= 1
+        translator.statistics.branchExits &+= 1
         guard attention == 0, let next = findTranslation(translator, key) else {
           storeFlagsFromHost()
           return .lookAgain
@@ -250,7 +256,6 @@ extension CPU {
   /// Has an edge lead to a block.
   private func link(_ translator: Translator, _ site: Site, _ number: UInt32) {
     guard site.patch != 0 else { return }
-    translator.statistics.links &+= 1
     let entry = unsafe translator.writable(translator.blocks[Int(number)].entry)
     if site.keyPatch != 0 {
       let key = unsafe UnsafeMutableRawPointer(translator.writable(site.keyPatch))

@@ -1,8 +1,6 @@
 import CHost
 import HostSystem
 import X86
-import X86Decoder
-import Glibc
 
 /// The translator (T1): guest code as host machine code.
 ///
@@ -34,7 +32,7 @@ import Glibc
 /// that wants attention clears `running`, which backward edges look at, and `jumpMask`, without which indirect
 /// branches find nothing.
 @safe final class Translator {
-  static let codeByteCount = 64 << 20
+  static let codeCapacity = 64 << 20
   private static let siteCapacity = 1 << 20
   private static let microCapacity = 1 << 19
   private static let blockCapacity = 1 << 18
@@ -72,7 +70,7 @@ import Glibc
 
   /// `nil` where the host lacks what translated code needs.
   init?(pageCount: Int) {
-    guard HostCPU.hasBMI2, let memory = try? ExecutableMemory(byteCount: Self.codeByteCount) else {
+    guard HostCPU.hasBMI2, let memory = try? ExecutableMemory(byteCount: Self.codeCapacity) else {
       return nil
     }
     self.memory = memory
@@ -103,7 +101,6 @@ import Glibc
     let start = unsafe UInt(bitPattern: memory.executable)
     slot = unsafe chost_register_translation(start, UInt(memory.byteCount), faults, faultCount)
     guard slot >= 0 else { return nil }
-    if unsafe getenv("MTS") != nil { unsafe debugTranslators.append(Unmanaged.passRetained(self)); atexit { unsafe debugTranslators.forEach { unsafe $0.takeUnretainedValue().printStatistics() } } }
   }
 
   deinit {
@@ -116,16 +113,6 @@ import Glibc
     unsafe faults.deallocate()
     unsafe faultCount.deallocate()
     unsafe pending.deallocate()
-  }
-
-  func printStatistics() {
-    if unsafe getenv("MTS") != nil {
-      let s = statistics
-      print("translator: blocks \(s.blocks) instructions \(s.instructions) code \(unsafe offset(cursor)) killed \(s.killedBlocks) flushes \(s.flushes) entries \(s.entries) slow \(s.slow) stores \(s.stores) edges \(s.edges) links \(s.links)")
-      for (index, count) in s.refused.enumerated().sorted(by: { $0.element > $1.element }).prefix(24) where count > 0 {
-        print("  \(Operation(rawValue: UInt16(index))!) \(count)")
-      }
-    }
   }
 
   // MARK: Addresses
@@ -147,11 +134,14 @@ import Glibc
     unsafe UInt(bitPattern: memory.executable) &+ UInt(offset)
   }
 
+  /// Bytes of code there are, stubs included.
+  var codeByteCount: UInt32 { unsafe offset(cursor) }
+
   // MARK: Room
 
   /// Whether there may not be room for another block.
   var isNearlyFull: Bool {
-    unsafe Int(offset(cursor)) + (256 << 10) > Self.codeByteCount
+    unsafe Int(offset(cursor)) + (256 << 10) > Self.codeCapacity
       || siteCount + 1024 > Self.siteCapacity || microCount + 256 > Self.microCapacity
       || blockCount + 1 > Self.blockCapacity
   }
@@ -202,7 +192,8 @@ import Glibc
   // MARK: Blocks
 
   private func bucket(_ physical: UInt64, _ key: TranslationKey) -> Int {
-    let hash = (physical ^ physical &>> 12 &* 0x9E37 ^ UInt64(key.rawValue) &* 0x85EB) &* 0x9E37_79B1
+    let hash =
+      (physical ^ physical &>> 12 &* 0x9E37 ^ UInt64(key.rawValue) &* 0x85EB) &* 0x9E37_79B1
     return Int(truncatingIfNeeded: (hash &>> 12) & UInt64(Self.bucketCount - 1))
   }
 
@@ -349,21 +340,6 @@ struct TranslatedBlock {
   var target: Int32 = 0
 }
 
-/// What the translator did, for `--stats`.
-struct TranslationStatistics {
-  var blocks: UInt64 = 0
-  var instructions: UInt64 = 0
-  var killedBlocks: UInt64 = 0
-  var flushes: UInt64 = 0
-  var entries: UInt64 = 0
-  var slow: UInt64 = 0
-  var stores: UInt64 = 0
-  var edges: UInt64 = 0
-  var links: UInt64 = 0
-  /// Slow sites of instructions that are never translated, by `Operation`.
-  var refused: [UInt64] = Array(repeating: 0, count: 2048)
-}
-
 extension Assembler {
   /// Leaves at a site.
   mutating func leave(_ site: UInt32, _ exit: UnsafeMutablePointer<UInt8>) {
@@ -371,5 +347,3 @@ extension Assembler {
     unsafe jump(exit)
   }
 }
-
-nonisolated(unsafe) var debugTranslators: [Unmanaged<Translator>] = unsafe []

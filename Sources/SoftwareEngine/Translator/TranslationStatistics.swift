@@ -1,0 +1,32 @@
+import EngineInterface
+import X86Decoder
+
+/// What one virtual CPU's translator counts.
+struct TranslationStatistics {
+  var blocks: UInt64 = 0
+  var instructions: UInt64 = 0
+  var killedBlocks: UInt64 = 0
+  var flushes: UInt64 = 0
+  var entries: UInt64 = 0
+  var memoryExits: UInt64 = 0
+  var storeExits: UInt64 = 0
+  var branchExits: UInt64 = 0
+  /// Of instructions that are never translated, by `Operation`.
+  var interpreted: [UInt64] = Array(repeating: 0, count: Operation.allCases.count)
+
+  var summary: ExecutionStatistics {
+    var summary = ExecutionStatistics()
+    summary.translatedBlocks = blocks
+    summary.translatedInstructions = instructions
+    summary.killedBlocks = killedBlocks
+    summary.flushes = flushes
+    summary.entries = entries
+    summary.memoryExits = memoryExits
+    summary.storeExits = storeExits
+    summary.branchExits = branchExits
+    for operation in Operation.allCases where interpreted[Int(operation.rawValue)] > 0 {
+      summary.interpreted["\(operation)"] = interpreted[Int(operation.rawValue)]
+    }
+    return summary
+  }
+}
