@@ -250,8 +250,11 @@ import X86
 
   private func kill(_ block: inout TranslatedBlock) {
     statistics.killedBlocks &+= 1
+    // Once there is a new block for the same bytes, the jump leads there.
     let site = append(
-      Site(kind: .dead, executed: 0, blockOffset: UInt16(block.physical & 4095)))
+      Site(
+        kind: .dead, executed: 0, blockOffset: UInt16(block.physical & 4095),
+        patch: block.entry + 1))
     var code = unsafe Assembler(cursor: cursor)
     let stub = unsafe code.cursor
     unsafe code.leave(site, stubs.exit)
