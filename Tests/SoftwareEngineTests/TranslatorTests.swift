@@ -23,7 +23,8 @@ import X86Decoder
         registers[Int($0)] = EngineFixture.dataAddress + 0x800 + UInt64($0) * 64
       }
       BlockGenerator.indexes.forEach { registers[Int($0)] = UInt64($0) * 3 }
-      registers[4] = EngineFixture.stackTop - 0x800
+      // Every other stack is about to cross into the page below.
+      registers[4] = EngineFixture.stackTop - (number & 1 == 0 ? 0x800 : 0x1000 - UInt64(number % 64))
       let flags = generator.numbers.next() & 0x8D5
       var image = VirtualCPUState.initialExtendedState
       for offset in 160..<416 {
@@ -54,7 +55,7 @@ import X86Decoder
             memory: try fixture.memory.bytes(
               at: GuestPhysicalAddress(EngineFixture.dataAddress), count: 4096),
             stack: try fixture.memory.bytes(
-              at: GuestPhysicalAddress(EngineFixture.stackTop - 4096), count: 4096)))
+              at: GuestPhysicalAddress(EngineFixture.stackTop - 8192), count: 8192)))
       }
       if let difference = results[0].difference(results[1]) {
         let bytes = block.bytes.map { String($0, radix: 16) }.joined(separator: " ")
@@ -83,7 +84,7 @@ import X86Decoder
       if (flags ^ other.flags) & 0x8D5 != 0 { return "flags \(hex(flags)) and \(hex(other.flags))" }
       if instructionPointer != other.instructionPointer { return "RIP" }
       for index in 0..<4096 where memory[index] != other.memory[index] { return "memory \(index)" }
-      for index in 0..<4096 where stack[index] != other.stack[index] { return "stack \(index)" }
+      for index in 0..<8192 where stack[index] != other.stack[index] { return "stack \(index)" }
       for index in 0..<vectors.count where vectors[index] != other.vectors[index] {
         return "vectors \(index)"
       }
@@ -116,11 +117,24 @@ struct BlockGenerator {
     var block = Block()
     let length = 1 + Int(numbers.next() % 14)
     while block.text.utf8.count < 4096, block.bytes.count < length * 6 {
+      if random(8) == 0 { appendStackRun(&block) }
       guard let (bytes, text) = instruction() else { continue }
       block.bytes += bytes
       block.text += text + "; "
     }
     return block
+  }
+
+  /// PUSHes in a row, and as many POPs, with something in between.
+  private mutating func appendStackRun(_ block: inout Block) {
+    let count = 2 + Int(random(6))
+    for _ in 0..<count { block.bytes += [0x40 | random(2), 0x50 | random(8)] }
+    block.bytes += [0x48, 0xFF, 0xC0]  // inc rax
+    for _ in 0..<count {
+      let register = [0, 1, 2, 3, 8, 9, 11, 12][Int(random(8))] as UInt8
+      block.bytes += [0x40 | register >> 3, 0x58 | register & 7]
+    }
+    block.text += "\(count) pushes and pops; "
   }
 
   private mutating func random(_ count: UInt64) -> UInt8 {

@@ -77,7 +77,7 @@ extension CPU {
       // Leaving protected mode keeps the hidden parts of the segment registers.
       setPrivilegeLevel(0)
     }
-    modeChanged()
+    recomputeMode()
     return true
   }
 

@@ -345,7 +345,7 @@ extension CPU {
         selector: UInt16(page) << 8, base: UInt64(page) << 12, limit: 0xFFFF, attributes: 0x9B)
       rip = 0
       state.activity = .running
-      modeChanged()
+      recomputeMode()
     }
   }
 

@@ -171,7 +171,7 @@ extension CPU {
     state.localTable.selector = image.localTable
     if newFlags & Flags.virtual8086.rawValue != 0 {
       setPrivilegeLevel(3)
-      modeChanged()
+      recomputeMode()
       for register in SegmentRegister.allCases {
         loadParagraph(register, image.selectors[Int(register.rawValue)])
       }
@@ -179,7 +179,7 @@ extension CPU {
     }
     let level = UInt8(image.selectors[1] & 3)
     setPrivilegeLevel(level)
-    modeChanged()
+    recomputeMode()
     guard loadLocalTable(image.localTable, orRaise: .invalidTSS) else { return false }
     guard loadTaskCode(image.selectors[1], level) else { return false }
     guard let stack = checkedStack(image.selectors[2], level, .invalidTSS),

@@ -96,7 +96,7 @@ extension CPU {
       isProtected ? (saved.flags.contains(.virtual8086) ? 3 : level) : 0
     flags = saved.flags.rawValue
     env.tlb.flushAll()
-    modeChanged()
+    recomputeMode()
     return nil
   }
 

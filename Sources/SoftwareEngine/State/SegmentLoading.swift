@@ -51,8 +51,8 @@ extension CPU {
     return false
   }
 
-  /// Recomputes everything that derives from control registers, CS, SS, CPL and RFLAGS.
-  func modeChanged() {
+  /// What CS, SS and the control registers say of code.
+  private var currentMode: ExecutionMode {
     let code = state.segments[1].attributes
     let stack = state.segments[2].attributes
     var mode: UInt8 = 0
@@ -63,11 +63,28 @@ extension CPU {
     }
     if state.efer & ExtendedFeatureEnable.longModeActive.rawValue != 0 {
       mode |= ExecutionMode.long
-      if code & 1 << 13 != 0 { mode |= ExecutionMode.code64 }
+      // Neither D nor SS.B counts in 64-bit mode.
+      if code & 1 << 13 != 0 { return ExecutionMode(rawValue: mode | ExecutionMode.code64) }
     }
-    if code & 1 << 14 != 0, mode & ExecutionMode.code64 == 0 { mode |= ExecutionMode.code32 }
+    if code & 1 << 14 != 0 { mode |= ExecutionMode.code32 }
     if stack & 1 << 14 != 0 { mode |= ExecutionMode.stack32 }
-    state.mode = ExecutionMode(rawValue: mode)
+    return ExecutionMode(rawValue: mode)
+  }
+
+  /// CS, SS, CPL or RFLAGS changed: recomputes what derives from them.
+  func modeChanged() {
+    // Between the rings of 64-bit mode only the TLB set changes: bases are 0 and limits off.
+    if state.mode.is64Bit, currentMode == state.mode, state.readEnd[3] == .max, !needsSlowAccesses {
+      selectTLB()
+      forgetCodePage()
+    } else {
+      recomputeMode()
+    }
+  }
+
+  /// Recomputes everything that derives from control registers, segments, CPL and RFLAGS.
+  func recomputeMode() {
+    state.mode = currentMode
     state.linearMask = state.mode.is64Bit ? ~0 : 0xFFFF_FFFF
     selectTLB()
     for register in SegmentRegister.allCases { segmentChanged(register) }

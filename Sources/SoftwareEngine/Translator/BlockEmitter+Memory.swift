@@ -76,20 +76,28 @@ extension BlockEmitter {
   /// With a linear address in R14: leaves RCX such that [R14 + RCX] is its `size` bytes, or goes to the slow site.
   mutating func emitLookUp(_ i: Instruction, size: Int, isWrite: Bool) {
     let retry = unsafe code.cursor
+    let place = unsafe emitRunLookUp(size: size, isWrite: isWrite)
+    let site = requireSlowSite(i)
+    // SAFETY: `isFull` ends the block in time.
+    unsafe (translator.pending + pendingCount).initialize(
+      to: PendingJump(
+        place: place, site: site, retry: retry, refill: UInt8(setNumber + (isWrite ? 3 : 0)),
+        isEdge: false))
+    pendingCount += 1
+  }
+
+  /// The same; returns the rel32 of the jump that is taken where the page is not there.
+  mutating func emitRunLookUp(size: Int, isWrite: Bool) -> UnsafeMutablePointer<UInt8> {
     let tags = set + (isWrite ? TLBSet.writeTags : TLBSet.readTags)
     code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
     code.load(Host.rcx, .stateArray(tags, index: Host.rcx))
     code.address(Host.rcx, base: Host.rcx, index: Host.r14, Int32(size - 1))
     code.extract(Host.rcx, Host.rcx, mask: StateOffset.pageMask)
     code.bytes(0xE3, 0x05)  // jrcxz +5
-    let site = requireSlowSite(i)
-    unsafe (translator.pending + pendingCount).initialize(
-      to: PendingJump(
-        place: code.jump(nil), site: site, retry: retry,
-        refill: UInt8(setNumber + (isWrite ? 3 : 0)), isEdge: false))
-    pendingCount += 1
+    let place = unsafe code.jump(nil)
     code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
     code.load(Host.rcx, .stateArray(set + TLBSet.addends, index: Host.rcx))
+    return unsafe place
   }
 
   /// After a store, with its linear address in R14: leaves where the page holds code.

@@ -18,6 +18,7 @@ import X86Decoder
   /// The current instruction's slow site, once it has one; ~0 before.
   var slowSite: UInt32 = ~0
   var pendingCount = 0
+  var putOffRuns: [PutOffRun] = []
   /// Whether the block's vector registers are in the host's from here on.
   var vectorsLoaded = false
   /// Where the block's entry lies.

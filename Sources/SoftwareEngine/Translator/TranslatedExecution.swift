@@ -91,15 +91,23 @@ extension CPU {
             translator.statistics.memoryExits &+= 1
           }
           storeFlagsFromHost()
-          if let outcome = executeSlow(translator, site, &key) { return outcome }
-          guard translator.generation == generation else { return .lookAgain }
-          if state.stop == .none, isResumable(site) {
+          switch executeSlow(translator, site, &key) {
+          case .resume:
+            guard translator.generation == generation else { return .lookAgain }
             loadFlagsForHost()
             target = site.resume
             vectors = UInt(site.vectors)
             continue inner
+          case .moved:
+            guard attention == 0, key != .none, translator.generation == generation,
+              let next = findTranslation(translator, key)
+            else { return .lookAgain }
+            loadFlagsForHost()
+            number = next
+            break inner
+          case .lookAgain: return .lookAgain
+          case .exit(let exit): return .exit(exit)
           }
-          return .lookAgain
         case .store:
           translator.statistics.storeExits &+= 1
           env.noteWrite(linear: storedLinear, byteCount: UInt64(site.size), by: self)
@@ -177,16 +185,23 @@ extension CPU {
   /// The linear address of the store that left: in R14.
   private var storedLinear: UInt64 { state.translation.scratch }
 
-  /// Has the interpreter execute the instruction of a slow site. `nil`: it completed, and `state.stop` is
-  /// `.none`, unless the instruction pointer was set.
+  private enum SlowOutcome {
+    /// The instruction is complete; code goes on behind it. The instruction pointer is the block's start.
+    case resume
+    /// The instruction pointer, and perhaps the key, changed.
+    case moved
+    case lookAgain
+    case exit(VMExit)
+  }
+
+  /// Has the interpreter execute the instruction of a slow site.
   private func executeSlow(
     _ translator: Translator, _ site: Site, _ key: inout TranslationKey
-  ) -> TranslatedOutcome? {
+  ) -> SlowOutcome {
     let op = unsafe Micro(pointer: UnsafePointer(translator.micros + Int(site.micro)))
     rip = (state.translation.codePage &+ UInt64(site.blockOffset)) & state.linearMask
     let handler = op.handler
-    let status = execute(op)
-    switch status {
+    switch execute(op) {
     case .next:
       if attention != 0 || changesKey(handler) && translationKey != key
         || state.codeLinearPage & 1 != 0 && !isOnCodePage
@@ -195,15 +210,20 @@ extension CPU {
         state.translation.count &-= UInt64(site.executed) &+ 1
         return .lookAgain
       }
-      return nil
+      return .resume
     case .jump:
       state.translation.count &-= UInt64(site.executed) &+ 1
-      if attention == 0, !changesKey(handler) { enterIndirect(translator, handler, key) }
-      return .lookAgain
+      if changesKey(handler) {
+        key = translationKey
+      } else if attention == 0 {
+        enterIndirect(translator, handler, key)
+      }
+      return .moved
     case .stop:
       state.translation.count &-= UInt64(site.executed)
       if let exit = stopped(op) { return .exit(exit) }
-      return .lookAgain
+      key = translationKey
+      return .moved
     }
   }
 
@@ -213,8 +233,6 @@ extension CPU {
     let physical = state.codePhysicalPage
     return findCodePage(page) && state.codePhysicalPage == physical
   }
-
-  private func isResumable(_ site: Site) -> Bool { site.resume != 0 }
 
   /// Whether an instruction may change what the key says.
   private func changesKey(_ handler: Handler) -> Bool {
@@ -307,30 +325,52 @@ extension CPU {
     var instruction = Instruction.empty
     var position = start
     var hasEnded = false
+    // SAFETY: `codeHost` is a page of RAM.
+    let bytes = unsafe state.codeHost.unsafelyUnwrapped
+    func decode(_ position: Int, _ instruction: inout Instruction) -> Bool {
+      let span = unsafe Span(_unsafeStart: bytes + position, count: min(4096 - position, 15))
+      guard case .decoded = decoder.decode(span, into: &instruction) else { return false }
+      registerCode(ramOffset | UInt64(position), UInt64(instruction.length))
+      return true
+    }
     while emitter.executed < Block.maximumCount, !emitter.isFull, position < 4096 {
-      // SAFETY: `codeHost` is a page of RAM.
-      let span = unsafe Span(
-        _unsafeStart: state.codeHost.unsafelyUnwrapped + position, count: min(4096 - position, 15))
-      guard case .decoded = decoder.decode(span, into: &instruction) else { break }
-      let length = Int(instruction.length)
-      registerCode(ramOffset | UInt64(position), UInt64(length))
+      guard decode(position, &instruction) else { break }
       emitter.offset = position
-      emitter.nextOffset = position + length
+      emitter.nextOffset = position + Int(instruction.length)
       emitter.slowSite = ~0
+      if instruction.operation == .push || instruction.operation == .pop {
+        var run = StackRun(isPush: instruction.operation == .push)
+        var next = Instruction.empty
+        if run.append(instruction, width: emitter.stackWidth) {
+          while position + run.byteCount < 4096, decode(position + run.byteCount, &next),
+            run.append(next, width: emitter.stackWidth)
+          {}
+        }
+        if run.count > 1 {
+          emitter.emitRun(run)
+          position += run.byteCount
+          continue
+        }
+      }
       let outcome = emitter.emit(instruction)
       if outcome == .refused { emitter.emitInterpreted(instruction) }
       emitter.finishSlowSite()
       emitter.executed += 1
-      position += length
+      position = emitter.nextOffset
       hasEnded = outcome == .ended
       if hasEnded || instruction.traits.contains(.changesControlFlow), outcome != .emitted { break }
     }
     guard emitter.executed > 0 else { return 0 }
-    if !hasEnded { emitter.emitEdge(executed: emitter.executed, target: Int32(position)) }
+    let count = emitter.executed
+    if !hasEnded { emitter.emitEdge(executed: count, target: Int32(position)) }
+    emitter.emitPutOffRuns { position in
+      _ = decode(position, &instruction)
+      return instruction
+    }
     emitter.emitPending(firstFault: firstFault)
     unsafe translator.cursor = emitter.code.cursor
     translator.statistics.blocks &+= 1
-    translator.statistics.instructions &+= UInt64(emitter.executed)
+    translator.statistics.instructions &+= UInt64(count)
     return translator.insert(
       TranslatedBlock(
         physical: physical, key: key, entry: unsafe translator.offset(entry),

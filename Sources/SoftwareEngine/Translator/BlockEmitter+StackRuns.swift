@@ -1,0 +1,97 @@
+import X86Decoder
+
+/// A run of PUSH or POP of registers, as functions begin and end with: one TLB look-up for all its slots.
+struct StackRun {
+  static let maximumCount = 14
+  var isPush: Bool
+  var count = 0
+  /// Guest registers, and the lengths of their instructions.
+  var registers: InlineArray<14, UInt8> = .init(repeating: 0)
+  var lengths: InlineArray<14, UInt8> = .init(repeating: 0)
+
+  /// Takes an instruction in; `false` if it does not belong to the run.
+  mutating func append(_ i: Instruction, width: Int) -> Bool {
+    guard count < Self.maximumCount, i.operation == (isPush ? .push : .pop),
+      i.operands[0].kind == .general, Int(i.operandSize) == width,
+      // RSP changes on the way.
+      i.operands[0].number != 4
+    else { return false }
+    registers[count] = i.operands[0].number
+    lengths[count] = i.length
+    count += 1
+    return true
+  }
+
+  var byteCount: Int { (0..<count).reduce(0) { $0 + Int(lengths[$1]) } }
+}
+
+/// A run whose slots were not all in one page of the TLB: its instructions one by one, out of line.
+@safe struct PutOffRun {
+  var run: StackRun
+  /// The rel32 that leads there, and where code goes on afterwards.
+  var place: UnsafeMutablePointer<UInt8>
+  var end: UnsafeMutablePointer<UInt8>
+  var offset: Int
+  var executed: Int
+}
+
+extension BlockEmitter {
+  /// Emits a run that starts at the current instruction.
+  mutating func emitRun(_ run: StackRun) {
+    let size = run.count * stackWidth
+    nextOffset = offset + run.byteCount
+    if run.isPush {
+      code.address(Host.r14, base: Host.guestRSP, Int32(-size), isWide: is64Bit)
+    } else {
+      code.move(Host.r14, Host.guestRSP, isWide: is64Bit)
+    }
+    let place = unsafe emitRunLookUp(size: size, isWrite: run.isPush)
+    code.address(Host.r14, base: Host.r14, index: Host.rcx, 0)
+    let opcode = HostOpcode(opcode: run.isPush ? 0x89 : 0x8B, isWide: is64Bit)
+    for number in 0..<run.count {
+      let slot = run.isPush ? run.count - 1 - number : number
+      let memory = HostOperand.base(Host.r14, Int32(slot * stackWidth))
+      let guest = run.registers[number]
+      if let host = Host.register(guest) {
+        code.legacy(opcode, host, memory)
+      } else if run.isPush {
+        code.load(Host.rcx, .state(StateOffset.register(guest)))
+        code.legacy(opcode, Host.rcx, memory)
+      } else {
+        code.legacy(opcode, Host.rcx, memory)
+        code.store(Host.rcx, .state(StateOffset.register(guest)))
+      }
+    }
+    code.address(
+      Host.guestRSP, base: Host.guestRSP, Int32(run.isPush ? -size : size), isWide: is64Bit)
+    let first = executed
+    executed += run.count - 1
+    if run.isPush {
+      code.move(Host.r14, Host.guestRSP)
+      emitStoreCheck(size: size)
+    }
+    executed += 1
+    putOffRuns.append(
+      unsafe PutOffRun(
+        run: run, place: place, end: code.cursor, offset: offset, executed: first))
+  }
+
+  /// Emits the runs that were put off, instruction by instruction.
+  mutating func emitPutOffRuns(_ decode: (Int) -> Instruction) {
+    for item in putOffRuns {
+      unsafe Assembler.patch(item.place, code.cursor)
+      offset = item.offset
+      executed = item.executed
+      for number in 0..<item.run.count {
+        nextOffset = offset + Int(item.run.lengths[number])
+        slowSite = ~0
+        let instruction = decode(offset)
+        _ = item.run.isPush ? emitPush(instruction) : emitPop(instruction)
+        finishSlowSite()
+        offset = nextOffset
+        executed += 1
+      }
+      unsafe code.jump(item.end)
+    }
+  }
+}
