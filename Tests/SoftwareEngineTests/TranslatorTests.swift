@@ -24,7 +24,8 @@ import X86Decoder
       }
       BlockGenerator.indexes.forEach { registers[Int($0)] = UInt64($0) * 3 }
       // Every other stack is about to cross into the page below.
-      registers[4] = EngineFixture.stackTop - (number & 1 == 0 ? 0x800 : 0x1000 - UInt64(number % 64))
+      registers[4] =
+        EngineFixture.stackTop - (number & 1 == 0 ? 0x800 : 0x1000 - UInt64(number % 64))
       let flags = generator.numbers.next() & 0x8D5
       var image = VirtualCPUState.initialExtendedState
       for offset in 160..<416 {

@@ -280,6 +280,46 @@ extension BlockEmitter {
     return .emitted
   }
 
+  // MARK: Members of access groups
+
+  /// Whether a memory access takes no more than a register in RCX.
+  func isPlainAccess(_ i: Instruction) -> Bool {
+    var form = Form()
+    guard i.hasModRM, i.opcode != 0x8C || i.map != .primary, describe(i, &form), !form.usesCL else {
+      return false
+    }
+    return !(form.hasRegister && isHigh(i.reg, isByte: form.isByteRegister, i))
+  }
+
+  /// Emits such an access with its operand at a host address.
+  mutating func emitMember(_ i: Instruction, _ memory: HostOperand) {
+    if !i.traits.isDisjoint(with: [.sse, .avx]), HostInstruction.handles(i) {
+      emitVectorMember(i, memory)
+      return
+    }
+    var form = Form()
+    _ = describe(i, &form)
+    var opcode = HostOpcode(
+      map: i.map.rawValue, opcode: i.opcode, mandatory: i.mandatoryPrefix,
+      isWord: i.prefixes.contains(.operandSize) && i.mandatoryPrefix != 0x66,
+      isWide: i.prefixes.contains(.rexW))
+    var reg = (i.modRM >> 3) & 7
+    if form.hasRegister {
+      if let host = Host.register(i.reg) {
+        reg = host
+        if form.isByteRegister, (4..<8).contains(host) { opcode.needsREX = true }
+      } else {
+        reg = Host.rcx
+        code.load(reg, .state(StateOffset.register(i.reg)))
+      }
+    }
+    code.legacy(opcode, reg, memory)
+    code.immediate(i.immediate, byteCount: form.immediateByteCount)
+    if reg == Host.rcx, form.hasRegister, form.writesRegister {
+      code.store(reg, .state(StateOffset.register(i.reg)))
+    }
+  }
+
   // MARK: Without ModRM
 
   /// Accumulator forms, MOV with an immediate, XCHG with the accumulator, MOV with an absolute address.

@@ -56,6 +56,34 @@ extension BlockEmitter {
     return .emitted
   }
 
+  /// Whether an access can be in an access group: it cannot fault for its alignment.
+  func isPlainVectorAccess(_ i: Instruction) -> Bool {
+    guard !i.traits.isDisjoint(with: [.sse, .avx]), isPlainVector(i),
+      !i.traits.contains(.alignedOperand)
+    else { return false }
+    for position in 0..<4 where i.operands[position].kind == .memory {
+      return (1...32).contains(i.operands[position].byteCount)
+    }
+    return false
+  }
+
+  /// Whether an instruction on vector registers alone can stand in an access group.
+  func isVectorFiller(_ i: Instruction) -> Bool {
+    !i.traits.isDisjoint(with: [.sse, .avx]) && isPlainVector(i)
+      && !(i.map == .map0F && i.opcode == 0x77)
+  }
+
+  private func isPlainVector(_ i: Instruction) -> Bool {
+    key.has(i.encoding == .vex ? TranslationKey.avx : TranslationKey.sse)
+      && HostInstruction.handles(i) && HostInstruction.generalField(i) == .none && isWhole(i)
+      && i.traits.isDisjoint(with: [.x87, .mmx, .vectorIndex])
+      && !(i.map == .map0F3A && (0x60...0x63).contains(i.opcode)) && i.encoding != .evex
+  }
+
+  mutating func emitVectorMember(_ i: Instruction, _ memory: HostOperand) {
+    emitOpcode(i, i.reg, memory)
+  }
+
   private mutating func emitOpcode(_ i: Instruction, _ reg: UInt8, _ rm: HostOperand) {
     if i.map == .map0F, i.opcode == 0x77 {
       code.bytes(0xC5, i.vectorLength == 32 ? 0xFC : 0xF8, 0x77)
@@ -88,7 +116,7 @@ extension BlockEmitter {
   }
 
   /// Has the guest's vector registers in the host's, once a block.
-  private mutating func loadVectors() {
+  mutating func loadVectors() {
     guard !vectorsLoaded else { return }
     vectorsLoaded = true
     code.load32(Host.rcx, .state(StateOffset.vectorsAbsent))

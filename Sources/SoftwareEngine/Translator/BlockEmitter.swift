@@ -19,6 +19,7 @@ import X86Decoder
   var slowSite: UInt32 = ~0
   var pendingCount = 0
   var putOffRuns: [PutOffRun] = []
+  var putOffGroups: [PutOffGroup] = []
   /// Whether the block's vector registers are in the host's from here on.
   var vectorsLoaded = false
   /// Where the block's entry lies.

@@ -352,6 +352,14 @@ extension CPU {
           continue
         }
       }
+      if let group = accessGroup(emitter, instruction, position, decode) {
+        emitter.emitGroup(group) { position in
+          _ = decode(position, &instruction)
+          return instruction
+        }
+        position += group.byteCount
+        continue
+      }
       let outcome = emitter.emit(instruction)
       if outcome == .refused { emitter.emitInterpreted(instruction) }
       emitter.finishSlowSite()
@@ -367,6 +375,10 @@ extension CPU {
       _ = decode(position, &instruction)
       return instruction
     }
+    emitter.emitPutOffGroups { position in
+      _ = decode(position, &instruction)
+      return instruction
+    }
     emitter.emitPending(firstFault: firstFault)
     unsafe translator.cursor = emitter.code.cursor
     translator.statistics.blocks &+= 1
@@ -376,5 +388,33 @@ extension CPU {
         physical: physical, key: key, entry: unsafe translator.offset(entry),
         indirectEntry: unsafe translator.offset(indirectEntry), vectors: 0),
       ramPage: Int(state.codeRAMPage))
+  }
+
+  /// The access group that an instruction begins, if there is one.
+  private func accessGroup(
+    _ emitter: borrowing BlockEmitter, _ first: Instruction, _ position: Int,
+    _ decode: (Int, inout Instruction) -> Bool
+  ) -> AccessGroup? {
+    guard let member = emitter.groupMember(first), !emitter.writes(first, member.base) else {
+      return nil
+    }
+    var group = AccessGroup(member, length: first.length)
+    var next = Instruction.empty
+    var end = position + Int(first.length)
+    var count = 1
+    while count < AccessGroup.maximumCount, end < 4096, decode(end, &next) {
+      end += Int(next.length)
+      count += 1
+      let isLast = emitter.writes(next, group.base)
+      if let member = emitter.groupMember(next) {
+        guard group.append(member, count: count, byteCount: end - position) else { break }
+      } else {
+        guard emitter.isGroupFiller(next) else { break }
+        // They are loaded before the look-up, for both ways on.
+        if emitter.isVectorFiller(next) { group.usesVectors = true }
+      }
+      if isLast { break }
+    }
+    return group.memberCount > 1 ? group : nil
   }
 }
