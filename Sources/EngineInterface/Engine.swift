@@ -45,8 +45,13 @@ public struct EngineConfiguration: Sendable {
 public struct ExecutionTier: Hashable, Sendable {
   /// How often a block is interpreted before it is translated; `nil` never translates.
   public var translationThreshold: Int?
+  /// Instructions in a translated block at most, 1…64: tests make them short.
+  public var maximumBlockLength: Int
 
-  public init(translationThreshold: Int?) { self.translationThreshold = translationThreshold }
+  public init(translationThreshold: Int?, maximumBlockLength: Int = 64) {
+    self.translationThreshold = translationThreshold
+    self.maximumBlockLength = max(1, min(64, maximumBlockLength))
+  }
 
   /// Translation of what runs more than a few times, unless the environment variable
   /// `MARTLET_TRANSLATION_THRESHOLD` says another number, or `never`.

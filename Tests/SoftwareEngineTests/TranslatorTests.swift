@@ -1,20 +1,25 @@
 import EngineInterface
+import Foundation
 import GuestMemory
 import MachineTypes
+import Synchronization
 import Testing
 import X86
 import X86Decoder
 
 /// The translator against the interpreter: random blocks of instructions on random registers and memory.
 @Suite struct TranslatorTests {
-  @Test func `translated blocks leave the state that interpreted ones leave`() throws {
-    try compareBlocks(seed: 0x2545_F491_4F6C_DD1D, count: 20_000)
-  }
-
-  private func compareBlocks(seed: UInt64, count: Int) throws {
+  /// Whole blocks, blocks of one instruction, and of a few.
+  @Test(arguments: [(64, 20_000), (1, 5_000), (3, 5_000)])
+  func `translated blocks leave the state that interpreted ones leave`(
+    length: Int, count: Int
+  ) throws {
+    let seed: UInt64 = 0x2545_F491_4F6C_DD1D &+ UInt64(length)
     let table = HostOracleDifferentialTests.table
     let interpreted = try EngineFixture(cpuid: table, execution: .interpreter)
-    let translated = try EngineFixture(cpuid: table, execution: .translator)
+    let translated = try EngineFixture(
+      cpuid: table,
+      execution: ExecutionTier(translationThreshold: 0, maximumBlockLength: length))
     var generator = BlockGenerator(numbers: Numbers(state: seed))
     for number in 0..<count {
       let block = generator.block()
@@ -63,6 +68,81 @@ import X86Decoder
         Issue.record("block \(number): \(difference); \(block.text); \(bytes)")
         return
       }
+    }
+  }
+
+  /// Sums in a loop with a call, stack and memory accesses: 20,000 rounds.
+  private static let loop: [UInt8] = [
+    0xB9, 0x20, 0x4E, 0x00, 0x00,  // mov ecx, 20000
+    0x48, 0x01, 0xC8,  // loop: add rax, rcx
+    0x48, 0x31, 0xC2,  // xor rdx, rax
+    0x50, 0x5B,  // push rax; pop rbx
+    0x48, 0x89, 0x46, 0x08,  // mov [rsi + 8], rax
+    0x4C, 0x03, 0x66, 0x08,  // add r12, [rsi + 8]
+    0xE8, 0x05, 0x00, 0x00, 0x00,  // call function
+    0xFF, 0xC9,  // dec ecx
+    0x75, 0xE7,  // jnz loop
+    0xF4,  // hlt
+    0x49, 0x01, 0xD8,  // function: add r8, rbx
+    0xF0, 0x48, 0xFF, 0x46, 0x10,  // lock inc qword [rsi + 16]
+    0xC3,  // ret
+  ]
+
+  /// The registers and the count of instructions at the end of `code`, with kicks from another thread on the way.
+  private func run(
+    _ code: [UInt8], _ tier: ExecutionTier, kicksEvery interval: Duration? = nil
+  ) throws -> [UInt64] {
+    let fixture = try EngineFixture(
+      cpuid: HostOracleDifferentialTests.table, execution: tier)
+    try fixture.memory.write(
+      [UInt8](repeating: 0, count: 64), at: GuestPhysicalAddress(EngineFixture.dataAddress))
+    var registers = [UInt64](repeating: 0, count: 16)
+    registers[6] = EngineFixture.dataAddress
+    try fixture.enter64BitMode(code, registers: registers)
+    let isOver = Mutex(false)
+    let cpu = fixture.cpu
+    let kicker = interval.map { interval in
+      Thread {
+        while !isOver.withLock({ $0 }) {
+          cpu.kick()
+          Thread.sleep(forTimeInterval: Double(interval.components.attoseconds) * 1e-18)
+        }
+      }
+    }
+    kicker?.start()
+    defer { isOver.withLock { $0 = true } }
+    var exit = try fixture.run()
+    while case .interrupted = exit { exit = try fixture.run() }
+    #expect("\(exit)" == "halt")
+    let state = try cpu.saveState()
+    let bytes = try fixture.memory.bytes(
+      at: GuestPhysicalAddress(EngineFixture.dataAddress), count: 64)
+    return state.generalRegisters + [state.flags.rawValue, cpu.retiredInstructionCount]
+      + bytes.map { UInt64($0) }
+  }
+
+  @Test func `kicks at any moment change nothing`() throws {
+    let expected = try run(Self.loop, .interpreter)
+    #expect(expected[12] != 0)
+    for tier in [
+      ExecutionTier.translator, .standard, .init(translationThreshold: 0, maximumBlockLength: 1),
+    ] {
+      #expect(try run(Self.loop, tier) == expected)
+      for _ in 0..<10 {
+        #expect(try run(Self.loop, tier, kicksEvery: .microseconds(20)) == expected)
+      }
+    }
+  }
+
+  @Test func `a loop that rewrites its own next instruction executes what it wrote`() throws {
+    // mov ecx, 500; loop: mov [rip + 1], cl; add eax, imm32; dec ecx; jnz loop; hlt
+    let code: [UInt8] = [
+      0xB9, 0xF4, 0x01, 0x00, 0x00, 0x88, 0x0D, 0x01, 0x00, 0x00, 0x00, 0x05, 0x00, 0x00, 0x00,
+      0x00, 0xFF, 0xC9, 0x75, 0xF1, 0xF4,
+    ]
+    let sum = (1...500).reduce(0 as UInt64) { $0 + UInt64($1 & 0xFF) }
+    for tier in [ExecutionTier.interpreter, .translator, .standard] {
+      #expect(try run(code, tier)[0] == sum)
     }
   }
 

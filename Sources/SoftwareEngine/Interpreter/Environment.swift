@@ -29,6 +29,8 @@ import X86
   let storesSkipCode: Bool
   /// How often a block is interpreted before it is translated.
   let translationThreshold: UInt16
+  /// Instructions in a translated block at most.
+  let maximumBlockLength: Int
   /// How far the tracker's list of rewritten pages has been read.
   var seenInvalidations: UInt64 = 0
   let host = HostUnit()
@@ -56,6 +58,7 @@ import X86
     delegatedMSRs = configuration.delegatedMSRs
     self.splitLock = splitLock
     tlb = TLB(rawMemory)
+    maximumBlockLength = configuration.execution.maximumBlockLength
     storesSkipCode = configuration.virtualCPUCount == 1
     if storesSkipCode { tlb.excludeCode() }
     translationThreshold = UInt16(

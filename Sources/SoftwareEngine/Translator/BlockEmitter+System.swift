@@ -33,7 +33,7 @@ extension BlockEmitter {
   private mutating func emitInterruptFlag(_ i: Instruction, isSet: Bool) -> Outcome {
     guard isSupervisor else { return .refused }
     if isSet {
-      guard nextOffset + 15 <= 4096, executed + 2 < Block.maximumCount, !isFull else {
+      guard nextOffset + 15 <= 4096, executed + 2 < cpu.env.maximumBlockLength, !isFull else {
         return .refused
       }
       // movzx ecx, byte gs:[…]

@@ -333,12 +333,13 @@ extension CPU {
       registerCode(ramOffset | UInt64(position), UInt64(instruction.length))
       return true
     }
-    while emitter.executed < Block.maximumCount, !emitter.isFull, position < 4096 {
+    let limit = env.maximumBlockLength
+    while emitter.executed < limit, !emitter.isFull, position < 4096 {
       guard decode(position, &instruction) else { break }
       emitter.offset = position
       emitter.nextOffset = position + Int(instruction.length)
       emitter.slowSite = ~0
-      if instruction.operation == .push || instruction.operation == .pop {
+      if limit > 16, instruction.operation == .push || instruction.operation == .pop {
         var run = StackRun(isPush: instruction.operation == .push)
         var next = Instruction.empty
         if run.append(instruction, width: emitter.stackWidth) {
@@ -352,7 +353,7 @@ extension CPU {
           continue
         }
       }
-      if let group = accessGroup(emitter, instruction, position, decode) {
+      if limit > 16, let group = accessGroup(emitter, instruction, position, decode) {
         emitter.emitGroup(group) { position in
           _ = decode(position, &instruction)
           return instruction
