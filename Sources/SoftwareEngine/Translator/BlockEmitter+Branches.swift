@@ -17,6 +17,14 @@ extension BlockEmitter {
 
   mutating func emitConditionalJump(_ i: Instruction) -> Outcome {
     guard isNear(i), let target = target(i) else { return .refused }
+    if Int(target) <= blockOffset {
+      // A loop: the edge stands in line, and the way out of the loop jumps over it.
+      code.bytes(0x0F, 0x80 | (i.opcode & 15) ^ 1)
+      let over = unsafe code.displacement(to: nil)
+      emitEdge(executed: executed + 1, target: target)
+      unsafe Assembler.patch(over, code.cursor)
+      return .emitted
+    }
     code.bytes(0x0F, 0x80 | i.opcode & 15)
     let place = unsafe code.displacement(to: nil)
     unsafe addPendingEdge(place, executed: executed + 1, target: target)

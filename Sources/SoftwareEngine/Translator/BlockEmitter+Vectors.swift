@@ -62,9 +62,26 @@ extension BlockEmitter {
       !i.traits.contains(.alignedOperand)
     else { return false }
     for position in 0..<4 where i.operands[position].kind == .memory {
-      return (1...32).contains(i.operands[position].byteCount)
+      let size = i.operands[position].byteCount
+      guard (1...32).contains(size) else { return false }
+      return size < 16 || isUnaligned(i)
     }
     return false
+  }
+
+  /// Whether an access of a whole register may be misaligned on the host, whatever the decoder's tables say: a
+  /// group has no way out of a fault.
+  private func isUnaligned(_ i: Instruction) -> Bool {
+    if i.encoding == .legacy {
+      switch i.operation {
+      case .movups, .movupd, .movdqu, .lddqu: return true
+      default: return false
+      }
+    }
+    switch i.operation {
+    case .vmovaps, .vmovapd, .vmovdqa, .vmovntps, .vmovntpd, .vmovntdq, .vmovntdqa: return false
+    default: return true
+    }
   }
 
   /// Whether an instruction on vector registers alone can stand in an access group.

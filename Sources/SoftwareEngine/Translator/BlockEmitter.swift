@@ -137,7 +137,9 @@ import X86Decoder
   }
 
   /// Whether the block must end for want of room for jumps.
-  var isFull: Bool { pendingCount + 32 > Translator.pendingCapacity }
+  ///
+  /// What is put off (runs, groups) comes on top, at most twice a block's instructions.
+  var isFull: Bool { pendingCount + 32 > Translator.pendingCapacity / 4 }
 
   /// The host may refuse the instruction that is emitted next; the interpreter then raises what is due.
   mutating func noteFault(_ i: Instruction) {

@@ -62,7 +62,7 @@ import X86
   private let faultCount: UnsafeMutablePointer<UInt32>
   /// Room for one block's unfinished jumps.
   let pending: UnsafeMutablePointer<PendingJump>
-  static let pendingCapacity = 1024
+  static let pendingCapacity = 4096
 
   /// Rises when everything is thrown away.
   private(set) var generation: UInt32 = 1
@@ -225,10 +225,11 @@ import X86
   /// Kills the blocks of a RAM page: whoever still jumps to one leaves at a site.
   func invalidate(ramPage: Int) {
     guard ramPage < pageCount, unsafe pages[ramPage] != 0 else { return }
-    if isNearlyFull { return flush() }
     var number = unsafe pages[ramPage]
     unsafe pages[ramPage] = 0
     while number != 0 {
+      // A page may hold a block for each of its bytes and keys.
+      if isNearlyFull { return flush() }
       let block = unsafe blocks + Int(number)
       unsafe remove(number, block.pointee)
       unsafe kill(&block.pointee)
