@@ -77,6 +77,22 @@ struct EngineFixture {
     try cpu.restoreState(state)
   }
 
+  /// 32-bit protected mode at CPL 0 without paging, flat segments but FS, code at `codeAddress`.
+  func enter32BitMode(_ code: [UInt8], registers: [UInt64]) throws {
+    try memory.write(code, at: GuestPhysicalAddress(Self.codeAddress))
+    var state = VirtualCPUState.reset(signature: 0)
+    let data = SegmentState(selector: 16, base: 0, limit: 0xFFFF_FFFF, attributes: 0xC093)
+    state.segments = [
+      data, SegmentState(selector: 8, base: 0, limit: 0xFFFF_FFFF, attributes: 0xC09B), data, data,
+      SegmentState(selector: 24, base: 0x48, limit: 0xFFFF_FFFF, attributes: 0xC093), data,
+    ]
+    state.cr0 = CR0(rawValue: 0x33)
+    state.cr4 = [.osFXSR, .osXMMExceptions]
+    state.instructionPointer = Self.codeAddress
+    state.generalRegisters = registers
+    try cpu.restoreState(state)
+  }
+
   /// Runs until an exit.
   func run() throws -> VMExit { try cpu.run(.resume) }
 }

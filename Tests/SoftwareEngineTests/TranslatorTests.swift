@@ -10,24 +10,25 @@ import X86Decoder
 /// The translator against the interpreter: random blocks of instructions on random registers and memory.
 @Suite struct TranslatorTests {
   /// Whole blocks, blocks of one instruction, and of a few.
-  @Test(arguments: [(64, 20_000), (1, 5_000), (3, 5_000)])
+  @Test(arguments: [(64, 20_000), (1, 5_000), (3, 5_000)], [CodeMode.bits64, .bits32])
   func `translated blocks leave the state that interpreted ones leave`(
-    length: Int, count: Int
+    size: (length: Int, count: Int), mode: CodeMode
   ) throws {
+    let (length, count) = size
     let seed: UInt64 = 0x2545_F491_4F6C_DD1D &+ UInt64(length)
     let table = HostOracleDifferentialTests.table
     let interpreted = try EngineFixture(cpuid: table, execution: .interpreter)
     let translated = try EngineFixture(
       cpuid: table,
       execution: ExecutionTier(translationThreshold: 0, maximumBlockLength: length))
-    var generator = BlockGenerator(numbers: Numbers(state: seed))
+    var generator = BlockGenerator(numbers: Numbers(state: seed), mode: mode)
     for number in 0..<count {
       let block = generator.block()
       var registers = (0..<16).map { _ in generator.numbers.next() }
-      BlockGenerator.pointers.forEach {
+      generator.pointers.forEach {
         registers[Int($0)] = EngineFixture.dataAddress + 0x800 + UInt64($0) * 64
       }
-      BlockGenerator.indexes.forEach { registers[Int($0)] = UInt64($0) * 3 }
+      generator.indexes.forEach { registers[Int($0)] = UInt64($0) * 3 }
       // Every other stack is about to cross into the page below.
       registers[4] =
         EngineFixture.stackTop - (number & 1 == 0 ? 0x800 : 0x1000 - UInt64(number % 64))
@@ -43,11 +44,15 @@ import X86Decoder
         try fixture.memory.write(memory, at: GuestPhysicalAddress(EngineFixture.dataAddress))
         try fixture.memory.write(
           memory, at: GuestPhysicalAddress(EngineFixture.stackTop - 4096))
-        try fixture.enter64BitMode(
-          BlockGenerator.warmUp + block.bytes + [0xF4], registers: registers)
+        let code = generator.warmUp + block.bytes + [0xF4]
+        if mode == .bits64 {
+          try fixture.enter64BitMode(code, registers: registers)
+        } else {
+          try fixture.enter32BitMode(code, registers: registers.map { $0 & 0xFFFF_FFFF })
+        }
         var state = try fixture.cpu.saveState()
         state.flags = Flags(rawValue: flags | 2)
-        state.segments[5].base = 0x48
+        if mode == .bits64 { state.segments[5].base = 0x48 }
         state.extendedState = image
         try fixture.cpu.restoreState(state)
         let exit = try fixture.run()
@@ -178,16 +183,18 @@ import X86Decoder
 /// Makes random blocks that mostly do not fault.
 struct BlockGenerator {
   var numbers: Numbers
+  var mode = CodeMode.bits64
   /// Registers that hold addresses, and that instructions should leave alone.
-  static let pointers: [UInt8] = [5, 6, 7, 13, 14]
+  var pointers: [UInt8] { mode == .bits64 ? [5, 6, 7, 13, 14] : [5, 6, 7] }
   /// Registers that hold small numbers.
-  static let indexes: [UInt8] = [10, 15]
+  var indexes: [UInt8] { mode == .bits64 ? [10, 15] : [3] }
 
   /// Touches data and stack for reads and writes, so that the TLB knows them.
-  static let warmUp: [UInt8] = [
-    0x48, 0x87, 0x06, 0x48, 0x87, 0x06,  // xchg [rsi], rax, twice
-    0x50, 0x58,  // push rax; pop rax
-  ]
+  var warmUp: [UInt8] {
+    // xchg [rsi], rax, twice; push rax; pop rax
+    let wide: [UInt8] = mode == .bits64 ? [0x48] : []
+    return wide + [0x87, 0x06] + wide + [0x87, 0x06, 0x50, 0x58]
+  }
 
   struct Block {
     var bytes: [UInt8] = []
@@ -209,11 +216,18 @@ struct BlockGenerator {
   /// PUSHes in a row, and as many POPs, with something in between.
   private mutating func appendStackRun(_ block: inout Block) {
     let count = 2 + Int(random(6))
-    for _ in 0..<count { block.bytes += [0x40 | random(2), 0x50 | random(8)] }
-    block.bytes += [0x48, 0xFF, 0xC0]  // inc rax
+    let is64Bit = mode == .bits64
     for _ in 0..<count {
-      let register = [0, 1, 2, 3, 8, 9, 11, 12][Int(random(8))] as UInt8
-      block.bytes += [0x40 | register >> 3, 0x58 | register & 7]
+      if is64Bit { block.bytes.append(0x40 | random(2)) }
+      block.bytes.append(0x50 | random(8))
+    }
+    block.bytes += is64Bit ? [0x48, 0xFF, 0xC0] : [0xFF, 0xC0]  // inc rax
+    for _ in 0..<count {
+      let register =
+        (is64Bit ? [0, 1, 2, 3, 8, 9, 11, 12] : [0, 1, 2, 0, 1, 2, 0, 1])[
+          Int(random(8))] as UInt8
+      if is64Bit { block.bytes.append(0x40 | register >> 3) }
+      block.bytes.append(0x58 | register & 7)
     }
     block.text += "\(count) pushes and pops; "
   }
@@ -228,11 +242,11 @@ struct BlockGenerator {
   /// One instruction, with what makes its flags defined.
   private mutating func instruction() -> ([UInt8], String)? {
     var bytes: [UInt8] = []
-    if random(8) == 0 { bytes.append(0x65) }
+    if random(8) == 0 { bytes.append(mode == .bits64 ? 0x65 : 0x64) }
     if random(4) == 0 { bytes.append(0x66) }
     let kind = random(12)
     if kind == 0 { bytes.append(random(2) == 0 ? 0xF3 : 0xF2) }
-    if random(3) != 0 { bytes.append(0x40 | random(16)) }
+    if mode == .bits64, random(3) != 0 { bytes.append(0x40 | random(16)) }
     if kind < 6 {
       bytes.append(0x0F)
       if kind == 5 { bytes.append(random(2) == 0 ? 0x38 : 0x3A) }
@@ -250,24 +264,26 @@ struct BlockGenerator {
     }
     bytes += (0..<8).map { _ in random(256) }
     var instruction = Instruction.empty
-    guard case .decoded = Decoder(mode: .bits64).decode(bytes.span, into: &instruction),
+    guard case .decoded = Decoder(mode: mode).decode(bytes.span, into: &instruction),
       isWanted(instruction)
     else { return nil }
     bytes = Array(bytes[0..<Int(instruction.length)])
-    if leavesFlagsUndefined(instruction) { bytes += [0x48, 0x39, 0xD0] }  // cmp rax, rdx
+    if leavesFlagsUndefined(instruction) {
+      bytes += mode == .bits64 ? [0x48, 0x39, 0xD0] : [0x39, 0xD0]
+    }  // cmp rax, rdx
     return (bytes, "\(instruction.operation)")
   }
 
   private func isWanted(_ i: Instruction) -> Bool {
     if i.hasMemoryOperand {
-      guard Self.pointers.contains(i.base), i.index >= 16 || Self.indexes.contains(i.index),
-        i.addressSize == 8, i.displacement >= -128, i.displacement < 128
+      guard pointers.contains(i.base), i.index >= 16 || indexes.contains(i.index),
+        i.addressSize == mode.rawValue, i.displacement >= -128, i.displacement < 128
       else { return false }
     }
     for position in 0..<4 {
       let operand = i.operands[position]
       if operand.kind == .general, operand.access.writes,
-        Self.pointers.contains(operand.number) || Self.indexes.contains(operand.number)
+        pointers.contains(operand.number) || indexes.contains(operand.number)
           || operand.number == 4
       {
         return false

@@ -68,7 +68,6 @@ extension CPU {
       var target = unsafe translator.blocks[Int(number)].entry
       var vectors: UInt = 0
       state.translation.codePage = rip & ~4095
-      let generation = translator.generation
       var isAtBlock = true
       inner: while true {
         if !openGates() {
@@ -93,15 +92,14 @@ extension CPU {
           storeFlagsFromHost()
           switch executeSlow(translator, site, &key) {
           case .resume:
-            guard translator.generation == generation else { return .lookAgain }
             loadFlagsForHost()
             target = site.resume
             vectors = UInt(site.vectors)
             continue inner
           case .moved:
-            guard attention == 0, key != .none, translator.generation == generation,
-              let next = findTranslation(translator, key)
-            else { return .lookAgain }
+            guard attention == 0, key != .none, let next = findTranslation(translator, key) else {
+              return .lookAgain
+            }
             loadFlagsForHost()
             number = next
             break inner
