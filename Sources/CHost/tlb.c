@@ -20,6 +20,7 @@ static inline void enter_first(void *sets, chost_tlb_level2 *level2,
   ((uint64_t *)(base + chost_tlb_read_tags))[index] = tag;
   ((uint64_t *)(base + chost_tlb_write_tags))[index] = may_write ? tag : invalid_tag(index);
   ((uint64_t *)(base + chost_tlb_addends))[index] = line->addend;
+  ((uint64_t *)(base + chost_tlb_host_pages))[index] = line->addend + (line->page & ~4095ull);
   ((uint64_t *)(base + chost_tlb_chunk_words))[index] = line->chunk_word;
   ((uint32_t *)(base + chost_tlb_ram_pages))[index] = line->ram_page;
   uint8_t *flags = (uint8_t *)(base + chost_tlb_flags) + index;

@@ -13,7 +13,8 @@ enum {
   chost_tlb_chunk_words = 32 * chost_tlb_set_entries,
   chost_tlb_ram_pages = 48 * chost_tlb_set_entries,
   chost_tlb_flags = 52 * chost_tlb_set_entries,
-  chost_tlb_set_bytes = 56 * chost_tlb_set_entries,
+  chost_tlb_host_pages = 56 * chost_tlb_set_entries,
+  chost_tlb_set_bytes = 64 * chost_tlb_set_entries,
   chost_tlb_sets = 3,
   // Bits of an entry's flags.
   chost_tlb_global = 1,

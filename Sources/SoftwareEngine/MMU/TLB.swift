@@ -28,7 +28,10 @@ enum TLBSet {
   static let flags = 52 * size
   static let executeFlags = 53 * size
 
-  static let byteCount = 56 * size
+  /// Host address of the page.
+  static let hostPages = 56 * size
+
+  static let byteCount = 64 * size
 
   /// The address bits that select an entry.
   static let indexMask = UInt64(size - 1) << 12

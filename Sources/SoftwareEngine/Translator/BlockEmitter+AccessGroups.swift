@@ -17,22 +17,20 @@ struct AccessGroup {
   var hasStore: Bool
   var usesVectors: Bool
   var memberCount = 1
-  /// Instructions and bytes up to and including the last member.
+  /// Instructions up to and including the last member.
   var count = 1
-  var byteCount: Int
 
-  init(_ member: GroupMember, length: UInt8) {
+  init(_ member: GroupMember) {
     base = member.base
     segment = member.segment
     low = member.displacement
     high = member.displacement + Int64(member.size)
     hasStore = member.isStore
     usesVectors = member.isVector
-    byteCount = Int(length)
   }
 
-  /// Takes a member in, which ends `distance` instructions and `bytes` bytes after the group's start.
-  mutating func append(_ member: GroupMember, count: Int, byteCount: Int) -> Bool {
+  /// Takes a member in, which is the `count`th instruction from the group's start.
+  mutating func append(_ member: GroupMember, count: Int) -> Bool {
     let newLow = min(low, member.displacement)
     let newHigh = max(high, member.displacement + Int64(member.size))
     guard member.base == base, member.segment == segment, newHigh - newLow <= Self.maximumSpan
@@ -45,7 +43,6 @@ struct AccessGroup {
     usesVectors = usesVectors || member.isVector
     memberCount += 1
     self.count = count
-    self.byteCount = byteCount
     return true
   }
 }
@@ -65,8 +62,9 @@ struct GroupMember {
   /// The rel32 that leads there, and where code goes on afterwards.
   var place: UnsafeMutablePointer<UInt8>
   var end: UnsafeMutablePointer<UInt8>
-  var offset: Int
+  var index: Int
   var count: Int
+  var flags: FlagSource
   var executed: Int
 }
 
@@ -140,18 +138,21 @@ extension BlockEmitter {
     return false
   }
 
-  /// Emits a group that starts at the current instruction. `decode` yields the instruction at an offset.
-  mutating func emitGroup(_ group: AccessGroup, _ decode: (Int) -> Instruction) {
+  /// Emits a group that starts at the current instruction.
+  mutating func emitGroup(_ group: AccessGroup) {
     if group.usesVectors { loadVectors() }
-    let start = offset
+    let start = index
     let first = executed
+    effect = .none
     let base = fetch(group.base, into: Host.r14)
     code.address(Host.r14, base: base, Int32(truncatingIfNeeded: group.low), isWide: is64Bit)
     let place = unsafe emitRunLookUp(size: Int(group.high - group.low), isWrite: group.hasStore)
+    let flags = flagsNow
     code.address(Host.r14, base: Host.r14, index: Host.rcx, 0)
-    for _ in 0..<group.count {
-      let i = decode(offset)
-      nextOffset = offset + Int(i.length)
+    isInGroup = true
+    for number in start..<start + group.count {
+      let i = begin(number)
+      prepareFlags(i)
       if i.hasMemoryOperand {
         let memory = HostOperand.base(
           Host.r14, Int32(truncatingIfNeeded: i.displacement - group.low))
@@ -159,30 +160,46 @@ extension BlockEmitter {
       } else {
         _ = emit(i)
       }
-      offset = nextOffset
+      finishFlags(i)
       executed += 1
     }
+    isInGroup = false
     putOffGroups.append(
       unsafe PutOffGroup(
-        place: place, end: code.cursor, offset: start, count: group.count, executed: first))
+        place: place, end: code.cursor, index: start, count: group.count, flags: flags,
+        executed: first))
   }
 
   /// Emits the groups that were put off, instruction by instruction.
-  mutating func emitPutOffGroups(_ decode: (Int) -> Instruction) {
+  mutating func emitPutOffGroups() {
     for item in putOffGroups {
       unsafe Assembler.patch(item.place, code.cursor)
-      offset = item.offset
-      executed = item.executed
-      for _ in 0..<item.count {
-        let i = decode(offset)
-        nextOffset = offset + Int(i.length)
-        slowSite = ~0
-        if emit(i) == .refused { emitInterpreted(i) }
-        finishSlowSite()
-        offset = nextOffset
-        executed += 1
-      }
+      emitSingly(item.index..<item.index + item.count, executed: item.executed, item.flags)
       unsafe code.jump(item.end)
     }
+  }
+
+  /// The access group that the current instruction begins, if there is one, in a plan of `total` instructions.
+  func accessGroup(_ total: Int) -> AccessGroup? {
+    // SAFETY: the plan has `total` instructions.
+    let plan = unsafe translator.plan
+    let first = unsafe plan[index].instruction
+    guard let member = groupMember(first), !writes(first, member.base) else { return nil }
+    var group = AccessGroup(member)
+    var count = 1
+    while count < AccessGroup.maximumCount, index + count < total {
+      let next = unsafe plan[index + count].instruction
+      count += 1
+      let isLast = writes(next, group.base)
+      if let member = groupMember(next) {
+        guard group.append(member, count: count) else { break }
+      } else {
+        guard isGroupFiller(next) else { break }
+        // They are loaded before the look-up, for both ways on.
+        if isVectorFiller(next) { group.usesVectors = true }
+      }
+      if isLast { break }
+    }
+    return group.memberCount > 1 ? group : nil
   }
 }

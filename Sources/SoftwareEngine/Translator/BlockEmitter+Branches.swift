@@ -77,13 +77,12 @@ extension BlockEmitter {
 
   mutating func emitReturn(_ i: Instruction) -> Outcome {
     guard isNear(i) else { return .refused }
-    let extra = i.operands[0].kind == .immediate ? Int32(i.immediate & 0xFFFF) : 0
+    let extra = i.operands[0].kind == .immediate ? Int(i.immediate & 0xFFFF) : 0
     code.move(Host.r14, Host.guestRSP, isWide: is64Bit)
     emitLookUp(i, size: stackWidth, isWrite: false)
     code.legacy(HostOpcode(opcode: 0x8B, isWide: is64Bit), Host.r14, .guest)
     emitIndirect(i) {
-      $0.code.address(
-        Host.guestRSP, base: Host.guestRSP, Int32($0.stackWidth) + extra, isWide: $0.is64Bit)
+      $0.moveStack($0.stackWidth + extra)
     }
     return .ended
   }
@@ -111,13 +110,28 @@ extension BlockEmitter {
     let number = key.has(TranslationKey.user) ? 0 : 1
     let table = VirtualCPUMemory.Offset.jumpTables + number * JumpTable.byteCount
     code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
-    code.load(Host.rcx, .stateArray(table + JumpTable.tags, index: Host.rcx))
-    code.address(Host.rcx, base: Host.rcx, index: Host.r14, 0)
-    code.bytes(0xE3, 0x05)  // jrcxz +5
-    jumpToSlowSite(i)
-    commit(&self)
-    // If attention came in between, this finds entry 0, which leads out.
-    code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
+    if !flagsInHost || source.isScratchFree && !keepsFlags {
+      flagsInHost = false
+      // cmp r14, gs:[…]; jne
+      code.legacy(
+        HostOpcode(opcode: 0x3B, isWide: true), Host.r14,
+        .stateArray(table + JumpTable.linears, index: Host.rcx))
+      code.bytes(0x0F, 0x85)
+      let site = requireSlowSite(i)
+      unsafe addPending(code.displacement(to: nil), site: site)
+      commit(&self)
+      let losesIndex = !source.isScratchFree
+      recoverFlags()
+      if losesIndex { code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask) }
+    } else {
+      code.load(Host.rcx, .stateArray(table + JumpTable.tags, index: Host.rcx))
+      code.address(Host.rcx, base: Host.rcx, index: Host.r14, 0)
+      code.bytes(0xE3, 0x05)  // jrcxz +5
+      jumpToSlowSite(i)
+      commit(&self)
+      // If attention came in between, this finds entry 0, which leads out.
+      code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
+    }
     code.address(Host.count, base: Host.count, Int32(-(executed + 1)))
     code.legacy(
       HostOpcode(opcode: 0xFF), 4, .stateArray(table + JumpTable.targets, index: Host.rcx))
@@ -125,6 +139,7 @@ extension BlockEmitter {
 
   /// Leaves for a direct target: counts, looks for attention when going backwards, and jumps once linked.
   mutating func emitEdge(executed: Int, target: Int32) {
+    recoverFlags()
     code.address(Host.count, base: Host.count, Int32(-executed))
     let isSamePage = target >= 0 && target < 4096
     let isBackward = Int(target) <= blockOffset
@@ -173,12 +188,12 @@ extension BlockEmitter {
   }
 
   /// JRCXZ to a place that `land` names.
-  private mutating func emitForwardCounterJump() -> UnsafeMutablePointer<UInt8> {
+  mutating func emitForwardCounterJump() -> UnsafeMutablePointer<UInt8> {
     code.bytes(0xE3, 0)
     return unsafe code.cursor - 1
   }
 
-  private mutating func land(_ place: UnsafeMutablePointer<UInt8>) {
+  mutating func land(_ place: UnsafeMutablePointer<UInt8>) {
     unsafe place.pointee = UInt8(truncatingIfNeeded: code.cursor - place - 1)
   }
 }

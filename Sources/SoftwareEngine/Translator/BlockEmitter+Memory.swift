@@ -73,24 +73,57 @@ extension BlockEmitter {
     return true
   }
 
-  /// With a linear address in R14: leaves RCX such that [R14 + RCX] is its `size` bytes, or goes to the slow site.
-  mutating func emitLookUp(_ i: Instruction, size: Int, isWrite: Bool) {
+  /// With a linear address in R14: leaves [R14 + RCX] its `size` bytes, or goes to the slow site.
+  ///
+  /// - Parameter keepsLinear: for a store that `emitStoreCheck` follows: the address is kept for it.
+  mutating func emitLookUp(
+    _ i: Instruction, size: Int, isWrite: Bool, keepsLinear: Bool = false
+  ) {
+    let isShort = releaseFlags()
+    if isShort, keepsLinear, !cpu.env.storesSkipCode {
+      code.store(Host.r14, .state(StateOffset.linear))
+      linearIsSaved = true
+    }
     let retry = unsafe code.cursor
-    let place = unsafe emitRunLookUp(size: size, isWrite: isWrite)
+    let place = unsafe emitLookUp(size: size, isWrite: isWrite, isShort: isShort)
     let site = requireSlowSite(i)
     // SAFETY: `isFull` ends the block in time.
     unsafe (translator.pending + pendingCount).initialize(
       to: PendingJump(
-        place: place, site: site, retry: retry, refill: UInt8(setNumber + (isWrite ? 3 : 0)),
+        place: place, site: site, flags: flagsNow, retry: retry,
+        refill: UInt8(setNumber + (isWrite ? 3 : 0)), tags: isShort ? Int32(tags(isWrite)) : 0,
         isEdge: false))
     pendingCount += 1
   }
 
   /// The same; returns the rel32 of the jump that is taken where the page is not there.
   mutating func emitRunLookUp(size: Int, isWrite: Bool) -> UnsafeMutablePointer<UInt8> {
-    let tags = set + (isWrite ? TLBSet.writeTags : TLBSet.readTags)
+    unsafe emitLookUp(size: size, isWrite: isWrite, isShort: releaseFlags())
+  }
+
+  private func tags(_ isWrite: Bool) -> Int {
+    set + (isWrite ? TLBSet.writeTags : TLBSet.readTags)
+  }
+
+  /// A short look-up changes the flags, and leaves the offset in the page in R14; the other leaves it the
+  /// linear address.
+  private mutating func emitLookUp(
+    size: Int, isWrite: Bool, isShort: Bool
+  ) -> UnsafeMutablePointer<UInt8> {
     code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
-    code.load(Host.rcx, .stateArray(tags, index: Host.rcx))
+    if isShort {
+      // The sum is the offset in the page if the tag is the page's.
+      code.legacy(
+        HostOpcode(opcode: 0x03, isWide: true), Host.r14,
+        .stateArray(tags(isWrite), index: Host.rcx))
+      code.bytes(0x49, 0x81, 0xFE)  // cmp r14, …
+      code.word32(Int32(4096 - size))
+      code.bytes(0x0F, 0x87)  // ja
+      let place = unsafe code.displacement(to: nil)
+      code.load(Host.rcx, .stateArray(set + TLBSet.hostPages, index: Host.rcx))
+      return unsafe place
+    }
+    code.load(Host.rcx, .stateArray(tags(isWrite), index: Host.rcx))
     code.address(Host.rcx, base: Host.rcx, index: Host.r14, Int32(size - 1))
     code.extract(Host.rcx, Host.rcx, mask: StateOffset.pageMask)
     code.bytes(0xE3, 0x05)  // jrcxz +5
@@ -100,11 +133,15 @@ extension BlockEmitter {
     return unsafe place
   }
 
-  /// After a store, with its linear address in R14: leaves where the page holds code.
+  /// After a store, with its linear address in R14 or saved: leaves where the page holds code.
   ///
   /// - Parameter site: what is known of the place; its `resume` is set here.
   mutating func emitStoreCheck(size: Int, isComplete: Bool = true, target: Int32 = 0) {
     if cpu.env.storesSkipCode { return }
+    if linearIsSaved {
+      code.load(Host.r14, .state(StateOffset.linear))
+      linearIsSaved = false
+    }
     code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
     code.load(Host.rcx, .stateArray(set + TLBSet.chunkWords, index: Host.rcx))
     code.load(Host.rcx, .base(Host.rcx))

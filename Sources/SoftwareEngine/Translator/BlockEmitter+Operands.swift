@@ -235,16 +235,15 @@ extension BlockEmitter {
     let isPair = i.operation == .cmpxchg8b || i.operation == .cmpxchg16b
     guard form.size > 0, emitLinear(i) else { return .refused }
     let isStore = form.writesRM
-    emitLookUp(i, size: form.size, isWrite: isStore)
+    emitLookUp(i, size: form.size, isWrite: isStore, keepsLinear: isStore)
+    if recoversAfterLookUp { recoverFlags() }
+    let needsLinear = isStore && !cpu.env.storesSkipCode
     var rm = HostOperand.guest
     var reg = (i.modRM >> 3) & 7
     var regStore: UInt8?
-    var losesLinear = false
     if form.hasRegister {
       if isHighReg {
         // No REX prefix: the address goes to RCX.
-        losesLinear = isStore
-        if losesLinear { code.store(Host.r14, .state(StateOffset.linear)) }
         code.address(Host.rcx, base: Host.r14, index: Host.rcx, 0)
         rm = .base(Host.rcx)
         reg = i.reg
@@ -252,8 +251,7 @@ extension BlockEmitter {
         reg = host
         if form.isByteRegister, (4..<8).contains(host) { opcode.needsREX = true }
       } else {
-        losesLinear = isStore
-        if losesLinear { code.store(Host.r14, .state(StateOffset.linear)) }
+        if needsLinear { saveLinear() }
         code.address(Host.rcx, base: Host.r14, index: Host.rcx, 0)
         code.load(Host.r14, .state(StateOffset.register(i.reg)))
         rm = .base(Host.rcx)
@@ -263,8 +261,7 @@ extension BlockEmitter {
     }
     if form.usesCL || isPair {
       guard reg != Host.r14 || !form.hasRegister else { return .refused }
-      losesLinear = isStore
-      code.store(Host.r14, .state(StateOffset.linear))
+      if needsLinear { saveLinear() }
       code.address(Host.r14, base: Host.r14, index: Host.rcx, 0)
       code.move(Host.rcx, Host.guestRCX)
       rm = .base(Host.r14)
@@ -274,10 +271,17 @@ extension BlockEmitter {
     code.immediate(i.immediate, byteCount: form.immediateByteCount)
     if let regStore { code.store(regStore, .state(StateOffset.register(i.reg))) }
     if isStore {
-      if losesLinear { code.load(Host.r14, .state(StateOffset.linear)) }
+      if effect == .overwrites { flagsInHost = true }
       emitStoreCheck(size: form.size)
     }
     return .emitted
+  }
+
+  /// Keeps R14 for `emitStoreCheck`.
+  private mutating func saveLinear() {
+    guard !linearIsSaved else { return }
+    code.store(Host.r14, .state(StateOffset.linear))
+    linearIsSaved = true
   }
 
   // MARK: Members of access groups
@@ -372,7 +376,7 @@ extension BlockEmitter {
       let isByte = i.opcode & 1 == 0
       let isStore = i.opcode >= 0xA2
       let size = isByte ? 1 : (isWide ? 8 : (isWord ? 2 : 4))
-      emitLookUp(i, size: size, isWrite: isStore)
+      emitLookUp(i, size: size, isWrite: isStore, keepsLinear: isStore)
       code.legacy(
         HostOpcode(
           opcode: (isStore ? 0x88 : 0x8A) | (isByte ? 0 : 1), isWord: isWord, isWide: isWide),

@@ -9,9 +9,7 @@ extension BlockEmitter {
   }
 
   /// Takes the slot.
-  mutating func emitPushCommit() {
-    code.address(Host.guestRSP, base: Host.guestRSP, Int32(-stackWidth), isWide: is64Bit)
-  }
+  mutating func emitPushCommit() { moveStack(-stackWidth) }
 
   private func slotOpcode(_ opcode: UInt8) -> HostOpcode {
     HostOpcode(opcode: opcode, isWide: is64Bit)
@@ -35,6 +33,7 @@ extension BlockEmitter {
       if let host = Host.register(operand.number) {
         code.legacy(slotOpcode(0x89), host, .guest)
         emitPushCommit()
+        code.move(Host.r14, Host.guestRSP)
       } else {
         emitStoreToSlot(StateOffset.register(operand.number))
       }
@@ -43,6 +42,7 @@ extension BlockEmitter {
       code.legacy(slotOpcode(0xC7), 0, .guest)
       code.word32(Int32(truncatingIfNeeded: i.immediate))
       emitPushCommit()
+      code.move(Host.r14, Host.guestRSP)
     case .memory:
       guard emitLinear(i) else { return .refused }
       emitLookUp(i, size: stackWidth, isWrite: false)
@@ -71,7 +71,7 @@ extension BlockEmitter {
       code.legacy(slotOpcode(0x8B), Host.rcx, .guest)
       code.store(Host.rcx, .state(StateOffset.register(operand.number)))
     }
-    code.address(Host.guestRSP, base: Host.guestRSP, Int32(stackWidth), isWide: is64Bit)
+    moveStack(stackWidth)
     return .emitted
   }
 

@@ -31,20 +31,41 @@ struct StackRun {
   /// The rel32 that leads there, and where code goes on afterwards.
   var place: UnsafeMutablePointer<UInt8>
   var end: UnsafeMutablePointer<UInt8>
-  var offset: Int
+  var index: Int
+  var flags: FlagSource
   var executed: Int
 }
 
 extension BlockEmitter {
+  /// The run that the current instruction begins, if there is one, in a plan of `total` instructions.
+  func stackRun(_ total: Int) -> StackRun? {
+    // SAFETY: the plan has `total` instructions.
+    let plan = unsafe translator.plan
+    let first = unsafe plan[index].instruction
+    guard first.operation == .push || first.operation == .pop else { return nil }
+    var run = StackRun(isPush: first.operation == .push)
+    while index + run.count < total,
+      unsafe run.append(plan[index + run.count].instruction, width: stackWidth)
+    {}
+    return run.count > 1 ? run : nil
+  }
+
   /// Emits a run that starts at the current instruction.
   mutating func emitRun(_ run: StackRun) {
     let size = run.count * stackWidth
     nextOffset = offset + run.byteCount
+    effect = .none
+    if overwritesSource(run) {
+      recoverFlags()
+      replaceSource()
+    }
     if run.isPush {
       code.address(Host.r14, base: Host.guestRSP, Int32(-size), isWide: is64Bit)
     } else {
       code.move(Host.r14, Host.guestRSP, isWide: is64Bit)
     }
+    let first = executed
+    let firstIndex = index
     let place = unsafe emitRunLookUp(size: size, isWrite: run.isPush)
     code.address(Host.r14, base: Host.r14, index: Host.rcx, 0)
     let opcode = HostOpcode(opcode: run.isPush ? 0x89 : 0x8B, isWide: is64Bit)
@@ -62,9 +83,8 @@ extension BlockEmitter {
         code.store(Host.rcx, .state(StateOffset.register(guest)))
       }
     }
-    code.address(
-      Host.guestRSP, base: Host.guestRSP, Int32(run.isPush ? -size : size), isWide: is64Bit)
-    let first = executed
+    let flags = flagsNow
+    moveStack(run.isPush ? -size : size)
     executed += run.count - 1
     if run.isPush {
       code.move(Host.r14, Host.guestRSP)
@@ -73,25 +93,40 @@ extension BlockEmitter {
     executed += 1
     putOffRuns.append(
       unsafe PutOffRun(
-        run: run, place: place, end: code.cursor, offset: offset, executed: first))
+        run: run, place: place, end: code.cursor, index: firstIndex, flags: flags, executed: first))
+  }
+
+  /// Whether a run changes what the flags are to be had from.
+  private func overwritesSource(_ run: StackRun) -> Bool {
+    switch source.kind {
+    case .none, .saved, .zero: return false
+    default: break
+    }
+    if source.b == 4 || source.a == 4 && !source.followsConstants { return true }
+    return !run.isPush && (0..<run.count).contains { source.reads(run.registers[$0]) }
   }
 
   /// Emits the runs that were put off, instruction by instruction.
-  mutating func emitPutOffRuns(_ decode: (Int) -> Instruction) {
+  mutating func emitPutOffRuns() {
     for item in putOffRuns {
       unsafe Assembler.patch(item.place, code.cursor)
-      offset = item.offset
-      executed = item.executed
-      for number in 0..<item.run.count {
-        nextOffset = offset + Int(item.run.lengths[number])
-        slowSite = ~0
-        let instruction = decode(offset)
-        _ = item.run.isPush ? emitPush(instruction) : emitPop(instruction)
-        finishSlowSite()
-        offset = nextOffset
-        executed += 1
-      }
+      emitSingly(item.index..<item.index + item.run.count, executed: item.executed, item.flags)
       unsafe code.jump(item.end)
+    }
+  }
+
+  /// Emits instructions of the plan one by one, with look-ups that leave the flags alone.
+  mutating func emitSingly(_ range: Range<Int>, executed first: Int, _ flags: FlagSource) {
+    if flags != .none { emitRecovery(flags) }
+    flagsInHost = true
+    keepsFlags = true
+    source = .none
+    executed = first
+    for number in range {
+      let i = begin(number)
+      if emit(i) == .refused { emitInterpreted(i) }
+      finishSlowSite()
+      executed += 1
     }
   }
 }

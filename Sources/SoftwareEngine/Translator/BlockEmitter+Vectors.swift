@@ -34,7 +34,7 @@ extension BlockEmitter {
     }
     if i.hasMemoryOperand {
       guard emitLinear(i) else { return .refused }
-      emitLookUp(i, size: size, isWrite: isStore)
+      emitLookUp(i, size: size, isWrite: isStore, keepsLinear: isStore)
       rm = .guest
       noteFault(i)
     } else if field == .rm {

@@ -18,6 +18,24 @@ import X86Decoder
   /// The current instruction's slow site, once it has one; ~0 before.
   var slowSite: UInt32 = ~0
   var pendingCount = 0
+  /// The current instruction's number in the plan.
+  var index = 0
+  /// Whether the host's flags are the guest's; where else those can be had from, while they are and if they
+  /// are not.
+  var flagsInHost = true
+  var source = FlagSource.none
+  /// The instruction is in an access group, whose look-up is done.
+  var isInGroup = false
+  /// Look-ups must leave the flags alone.
+  var keepsFlags = false
+  /// The current instruction's effect on flags and on `source`; whether it recovers flags once its look-up is done.
+  var effect = FlagEffect.none
+  var killsSource = false
+  var recoversAfterLookUp = false
+  /// Where the flags are to be had from at each instruction that the host may refuse.
+  var faultSources: [FlagSource] = []
+  /// Whether a store's linear address is in `TranslationState.linear` rather than in R14.
+  var linearIsSaved = false
   var putOffRuns: [PutOffRun] = []
   var putOffGroups: [PutOffGroup] = []
   /// Whether the block's vector registers are in the host's from here on.
@@ -37,6 +55,50 @@ import X86Decoder
   var is64Bit: Bool { key.is64Bit }
   /// The bytes of a stack slot and of a return address.
   var stackWidth: Int { is64Bit ? 8 : 4 }
+
+  // MARK: A block
+
+  /// Emits a plan of `total` instructions; returns whether nothing follows the last one.
+  mutating func emitPlan(_ total: Int) -> Bool {
+    // Short blocks, which tests ask for, are of single instructions.
+    let isWhole = cpu.env.maximumBlockLength > 16
+    var number = 0
+    while number < total, !isFull {
+      let i = begin(number)
+      if isWhole, let run = stackRun(total) {
+        emitRun(run)
+        number += run.count
+        continue
+      }
+      if isWhole, let group = accessGroup(total) {
+        emitGroup(group)
+        number += group.count
+        continue
+      }
+      prepareFlags(i)
+      let outcome = emit(i)
+      if outcome == .refused { emitInterpreted(i) }
+      finishSlowSite()
+      finishFlags(i)
+      executed += 1
+      number += 1
+      if outcome == .ended { return true }
+      if outcome == .refused, i.traits.contains(.changesControlFlow) { break }
+    }
+    return false
+  }
+
+  /// Turns to an instruction of the plan.
+  mutating func begin(_ number: Int) -> Instruction {
+    index = number
+    slowSite = ~0
+    // SAFETY: the plan has more instructions than `number`.
+    let planned = unsafe translator.plan + number
+    offset = unsafe Int(planned.pointee.offset)
+    let i = unsafe planned.pointee.instruction
+    nextOffset = offset + Int(i.length)
+    return i
+  }
 
   // MARK: One instruction
 
@@ -84,11 +146,15 @@ import X86Decoder
 
   /// Has the interpreter execute the instruction: leaves at its slow site, and goes on behind.
   mutating func emitInterpreted(_ i: Instruction) {
+    recoverFlags()
     let site = requireSlowSite(i)
     unsafe translator.sites[Int(site)].isRefused = true
     unsafe translator.sites[Int(site)].target = Int32(i.operation.rawValue)
     unsafe code.leave(site, stubs.exit)
     finishSlowSite()
+    // It may have changed anything.
+    effect = .none
+    killsSource = true
   }
 
   // MARK: Sites
@@ -123,7 +189,7 @@ import X86Decoder
   mutating func addPending(_ place: UnsafeMutablePointer<UInt8>, site: UInt32) {
     // SAFETY: `isFull` ends the block in time.
     unsafe (translator.pending + pendingCount).initialize(
-      to: PendingJump(place: place, site: site, isEdge: false))
+      to: PendingJump(place: place, site: site, flags: flagsNow, isEdge: false))
     pendingCount += 1
   }
 
@@ -145,11 +211,23 @@ import X86Decoder
   mutating func noteFault(_ i: Instruction) {
     let site = requireSlowSite(i)
     unsafe translator.noteFault(at: code.cursor, site: site)
+    faultSources.append(flagsNow)
+  }
+
+  /// Where the flags are to be had from at this point; none: they are the host's.
+  var flagsNow: FlagSource { flagsInHost ? .none : source }
+
+  /// Leaves at a site, with the guest's flags in the host's.
+  private mutating func leave(_ site: UInt32, _ flags: FlagSource) {
+    if flags != .none { emitRecovery(flags) }
+    unsafe code.leave(site, stubs.exit)
   }
 
   /// Emits what was put off: the ways to sites, and the edges of conditional branches.
   mutating func emitPending(firstFault: Int) {
+    flagsInHost = true
     var last: UInt32 = ~0
+    var lastFlags = FlagSource.none
     var stub = unsafe code.cursor
     var position = 0
     while position < pendingCount {
@@ -162,26 +240,34 @@ import X86Decoder
       }
       if let retry = unsafe jump.retry {
         unsafe Assembler.patch(jump.place, code.cursor)
+        if jump.tags != 0 {
+          code.legacy(
+            HostOpcode(opcode: 0x2B, isWide: true), Host.r14,
+            .stateArray(Int(jump.tags), index: Host.rcx))
+        }
         code.byte(0xE8)  // call
         _ = unsafe code.displacement(to: stubs.refills[Int(jump.refill)])
-        code.bytes(0xE3, 17)  // jrcxz, over the way out
+        let found = unsafe emitForwardCounterJump()
         last = jump.site
+        lastFlags = jump.flags
         unsafe stub = code.cursor
-        unsafe code.leave(jump.site, stubs.exit)
+        leave(jump.site, jump.flags)
+        unsafe land(found)
         unsafe code.jump(retry)
         continue
       }
-      if jump.site != last {
+      if jump.site != last || jump.flags != lastFlags {
         last = jump.site
+        lastFlags = jump.flags
         unsafe stub = code.cursor
-        unsafe code.leave(jump.site, stubs.exit)
+        leave(jump.site, jump.flags)
       }
       unsafe Assembler.patch(jump.place, stub)
     }
     // Where the signal handler goes on: a way out for each site again, in order.
     for number in firstFault..<translator.faultTotal {
       unsafe translator.setFaultStub(number, unsafe code.cursor)
-      unsafe code.leave(translator.faultSite(number), stubs.exit)
+      leave(translator.faultSite(number), faultSources[number - firstFault])
     }
   }
 }

@@ -6,7 +6,9 @@ enum JumpTable {
   static let tags = 0
   /// Host addresses of the blocks' indirect entries.
   static let targets = 8 * size
-  static let byteCount = 16 * size
+  /// Linear addresses.
+  static let linears = 16 * size
+  static let byteCount = 24 * size
   static let indexMask = UInt64(size - 1) << 1
 
   @inline(__always)
@@ -38,8 +40,10 @@ enum JumpTable {
   /// Entry 0 matches an address whose index is another, and that is not canonical.
   private func setFirst() {
     for table in 0..<2 {
-      unsafe base.storeBytes(
-        of: 0 &- (1 << 62 | 2), toByteOffset: table * JumpTable.byteCount, as: UInt64.self)
+      let none: UInt64 = 1 << 62 | 2
+      let start = unsafe base + table * JumpTable.byteCount
+      unsafe start.storeBytes(of: 0 &- none, as: UInt64.self)
+      unsafe start.storeBytes(of: none, toByteOffset: JumpTable.linears, as: UInt64.self)
     }
   }
 
@@ -73,16 +77,21 @@ enum JumpTable {
     // SAFETY: the index is below the table's size.
     let table = unsafe base + (isUser ? 0 : JumpTable.byteCount)
     unsafe table.storeBytes(of: 0 &- linear, toByteOffset: index * 8, as: UInt64.self)
+    unsafe table.storeBytes(
+      of: linear, toByteOffset: JumpTable.linears + index * 8, as: UInt64.self)
     unsafe table.storeBytes(of: target, toByteOffset: JumpTable.targets + index * 8, as: UInt.self)
   }
 
   private mutating func flush(_ table: Int) {
     guard (table == 0 ? counts.0 : counts.1) != 0 else { return }
     if table == 0 { counts.0 = 0 } else { counts.1 = 0 }
-    // SAFETY: the table has `size` tags.
-    let tags = unsafe (base + table * JumpTable.byteCount).assumingMemoryBound(to: UInt64.self)
     // Address 0, which an empty entry seems to hold, has index 0.
-    unsafe (tags + 1).update(repeating: 0, count: JumpTable.size - 1)
+    for array in [JumpTable.tags, JumpTable.linears] {
+      // SAFETY: each array has `size` elements.
+      let words = unsafe (base + table * JumpTable.byteCount + array)
+        .assumingMemoryBound(to: UInt64.self)
+      unsafe (words + 1).update(repeating: 0, count: JumpTable.size - 1)
+    }
   }
 
   mutating func flushAll() {

@@ -308,7 +308,6 @@ extension CPU {
       env.tlb.jumps.flushAll()
     }
     let start = Int(physical & 4095)
-    let ramOffset = state.codeRAMPage << 12
     var code = unsafe Assembler(cursor: translator.cursor)
     let indirectEntry = unsafe code.cursor
     // lea rcx, [r14 - start]
@@ -319,65 +318,13 @@ extension CPU {
       code: code, translator: translator, stubs: translator.stubs, cpu: self, key: key,
       blockOffset: start, offset: start, nextOffset: start, entry: entry)
     let firstFault = translator.faultTotal
-    let decoder = Decoder(mode: state.mode.codeMode)
-    var instruction = Instruction.empty
-    var position = start
-    var hasEnded = false
-    // SAFETY: `codeHost` is a page of RAM.
-    let bytes = unsafe state.codeHost.unsafelyUnwrapped
-    func decode(_ position: Int, _ instruction: inout Instruction) -> Bool {
-      let span = unsafe Span(_unsafeStart: bytes + position, count: min(4096 - position, 15))
-      guard case .decoded = decoder.decode(span, into: &instruction) else { return false }
-      registerCode(ramOffset | UInt64(position), UInt64(instruction.length))
-      return true
-    }
-    let limit = env.maximumBlockLength
-    while emitter.executed < limit, !emitter.isFull, position < 4096 {
-      guard decode(position, &instruction) else { break }
-      emitter.offset = position
-      emitter.nextOffset = position + Int(instruction.length)
-      emitter.slowSite = ~0
-      if limit > 16, instruction.operation == .push || instruction.operation == .pop {
-        var run = StackRun(isPush: instruction.operation == .push)
-        var next = Instruction.empty
-        if run.append(instruction, width: emitter.stackWidth) {
-          while position + run.byteCount < 4096, decode(position + run.byteCount, &next),
-            run.append(next, width: emitter.stackWidth)
-          {}
-        }
-        if run.count > 1 {
-          emitter.emitRun(run)
-          position += run.byteCount
-          continue
-        }
-      }
-      if limit > 16, let group = accessGroup(emitter, instruction, position, decode) {
-        emitter.emitGroup(group) { position in
-          _ = decode(position, &instruction)
-          return instruction
-        }
-        position += group.byteCount
-        continue
-      }
-      let outcome = emitter.emit(instruction)
-      if outcome == .refused { emitter.emitInterpreted(instruction) }
-      emitter.finishSlowSite()
-      emitter.executed += 1
-      position = emitter.nextOffset
-      hasEnded = outcome == .ended
-      if hasEnded || instruction.traits.contains(.changesControlFlow), outcome != .emitted { break }
-    }
+    let total = plan(translator, start: start)
+    let hasEnded = emitter.emitPlan(total)
     guard emitter.executed > 0 else { return 0 }
     let count = emitter.executed
-    if !hasEnded { emitter.emitEdge(executed: count, target: Int32(position)) }
-    emitter.emitPutOffRuns { position in
-      _ = decode(position, &instruction)
-      return instruction
-    }
-    emitter.emitPutOffGroups { position in
-      _ = decode(position, &instruction)
-      return instruction
-    }
+    if !hasEnded { emitter.emitEdge(executed: count, target: Int32(emitter.nextOffset)) }
+    emitter.emitPutOffRuns()
+    emitter.emitPutOffGroups()
     emitter.emitPending(firstFault: firstFault)
     unsafe translator.cursor = emitter.code.cursor
     translator.statistics.blocks &+= 1
@@ -387,33 +334,5 @@ extension CPU {
         physical: physical, key: key, entry: unsafe translator.offset(entry),
         indirectEntry: unsafe translator.offset(indirectEntry), vectors: 0),
       ramPage: Int(state.codeRAMPage))
-  }
-
-  /// The access group that an instruction begins, if there is one.
-  private func accessGroup(
-    _ emitter: borrowing BlockEmitter, _ first: Instruction, _ position: Int,
-    _ decode: (Int, inout Instruction) -> Bool
-  ) -> AccessGroup? {
-    guard let member = emitter.groupMember(first), !emitter.writes(first, member.base) else {
-      return nil
-    }
-    var group = AccessGroup(member, length: first.length)
-    var next = Instruction.empty
-    var end = position + Int(first.length)
-    var count = 1
-    while count < AccessGroup.maximumCount, end < 4096, decode(end, &next) {
-      end += Int(next.length)
-      count += 1
-      let isLast = emitter.writes(next, group.base)
-      if let member = emitter.groupMember(next) {
-        guard group.append(member, count: count, byteCount: end - position) else { break }
-      } else {
-        guard emitter.isGroupFiller(next) else { break }
-        // They are loaded before the look-up, for both ways on.
-        if emitter.isVectorFiller(next) { group.usesVectors = true }
-      }
-      if isLast { break }
-    }
-    return group.memberCount > 1 ? group : nil
   }
 }

@@ -8,6 +8,8 @@ struct TranslationState {
   var target: UInt64 = 0
   /// LAHF's AH in bits 15:8, OF in bit 0.
   var flags: UInt64 = 0
+  /// The same, of the point where a block saved them.
+  var savedFlags: UInt64 = 0
   /// Minus the instructions executed in translated code and not yet counted in `retired`.
   var count: UInt64 = 0
   /// R14 at exit.
@@ -47,6 +49,7 @@ enum StateOffset {
   static let hostStack = field(\.hostStack)
   static let target = field(\.target)
   static let flags = field(\.flags)
+  static let savedFlags = field(\.savedFlags)
   static let count = field(\.count)
   static let scratch = field(\.scratch)
   static let temporary = field(\.temporary)

@@ -63,6 +63,9 @@ import X86
   /// Room for one block's unfinished jumps.
   let pending: UnsafeMutablePointer<PendingJump>
   static let pendingCapacity = 4096
+  /// Room for one block's instructions.
+  let plan: UnsafeMutablePointer<PlannedInstruction>
+  static let planCapacity = 64
 
   /// Rises when everything is thrown away.
   private(set) var generation: UInt32 = 1
@@ -84,6 +87,7 @@ import X86
     unsafe faults = .allocate(capacity: Self.siteCapacity)
     unsafe faultCount = .allocate(capacity: 1)
     unsafe pending = .allocate(capacity: Self.pendingCapacity)
+    unsafe plan = .allocate(capacity: Self.planCapacity)
     unsafe buckets.initialize(repeating: 0, count: Self.bucketCount)
     unsafe pages.initialize(repeating: 0, count: pageCount)
     unsafe faultCount.initialize(to: 0)
@@ -113,6 +117,7 @@ import X86
     unsafe faults.deallocate()
     unsafe faultCount.deallocate()
     unsafe pending.deallocate()
+    unsafe plan.deallocate()
   }
 
   // MARK: Addresses
@@ -335,9 +340,13 @@ struct TranslatedBlock {
   /// Where its rel32 lies.
   var place: UnsafeMutablePointer<UInt8>
   var site: UInt32
+  /// Where the flags are to be had from; none: they are the host's.
+  var flags = FlagSource.none
   /// For a TLB look-up: where it starts, and which refill it takes.
   var retry: UnsafeMutablePointer<UInt8>?
   var refill: UInt8 = 0
+  /// For a look-up that added a tag to R14: the offset of the tags.
+  var tags: Int32 = 0
   /// For conditional branches: the edge to emit.
   var isEdge: Bool
   var executed: UInt16 = 0

@@ -1,0 +1,321 @@
+import X86
+import X86Decoder
+
+/// How the guest's flags are to be had while the host's are something else: by the instruction that made them,
+/// repeated on what it left, or from memory.
+struct FlagSource: Equatable {
+  enum Kind: UInt8 {
+    /// Only from the host's flags.
+    case none
+    /// `TranslationState.savedFlags`.
+    case saved
+    /// CMP and TEST: again.
+    case compare, compareImmediate, test, testImmediate
+    /// Logic: its result compared with 0.
+    case result
+    /// A register less itself.
+    case zero
+    /// ADD, SUB and NEG: undone on a copy and done again.
+    case sum, sumImmediate, difference, differenceImmediate, negation
+  }
+  var kind = Kind.none
+  /// Bytes of the operation.
+  var size: UInt8 = 0
+  /// Guest registers.
+  var a: UInt8 = 16
+  var b: UInt8 = 16
+  var immediate: Int32 = 0
+  /// What the result had more than `a` has now, after PUSH, POP and the like.
+  var delta: Int32 = 0
+
+  static let none = FlagSource()
+  static let saved = FlagSource(kind: .saved)
+
+  func reads(_ register: UInt8) -> Bool { a == register || b == register }
+
+  /// Whether recovery leaves RCX alone.
+  var isScratchFree: Bool {
+    switch kind {
+    case .zero, .compareImmediate, .testImmediate, .result: true
+    case .compare: Host.register(a) != nil || Host.register(b) != nil
+    case .test: Host.register(b) != nil
+    default: false
+    }
+  }
+
+  /// Whether a constant added to `a` can be kept account of.
+  var followsConstants: Bool {
+    (kind == .sumImmediate || kind == .differenceImmediate) && size >= 4
+  }
+}
+
+/// What an instruction does with the arithmetic flags.
+enum FlagEffect {
+  case none
+  /// Reads some, or leaves some as they were.
+  case reads
+  /// Writes all without having read any.
+  case overwrites
+}
+
+extension FlagEffect {
+  init(_ i: Instruction) {
+    switch i.operation {
+    case .cli, .sti, .pushf, .popf, .lahf, .sahf:
+      self = .reads
+      return
+    default: break
+    }
+    guard i.traits.contains(.writesFlags) else {
+      self = i.traits.contains(.readsFlags) ? .reads : .none
+      return
+    }
+    switch i.operation {
+    case .add, .sub, .cmp, .and, .or, .xor, .test, .neg, .xadd, .cmpxchg, .popcnt:
+      self = .overwrites
+    case .shl, .shr, .sar:
+      // A count of 0 changes nothing.
+      let mask: Int64 = i.operands[0].byteCount == 8 ? 63 : 31
+      let isConstant =
+        i.operands[1].kind == .one
+        || i.operands[1].kind == .immediate && i.immediate & mask != 0
+      self = isConstant ? .overwrites : .reads
+    default:
+      self = i.traits.isDisjoint(with: [.sse, .avx]) ? .reads : .overwrites
+    }
+  }
+}
+
+extension FlagSource {
+  /// How the flags of a completed instruction that wrote all of them can be had again.
+  init(_ i: Instruction) {
+    let first = i.operands[0]
+    let second = i.operands[1]
+    guard first.kind == .general, first.number < 16 else { return }
+    let isRegister = second.kind == .general && second.number < 16
+    let isImmediate = second.kind == .immediate
+    let isSame = isRegister && second.number == first.number
+    var kind = Kind.none
+    switch i.operation {
+    case .cmp: kind = isRegister ? .compare : (isImmediate ? .compareImmediate : .none)
+    case .test: kind = isRegister ? .test : (isImmediate ? .testImmediate : .none)
+    case .xor: kind = isSame ? .zero : .result
+    case .sub where isSame: kind = .zero
+    case .and, .or: kind = .result
+    case .add where !isSame: kind = isRegister ? .sum : (isImmediate ? .sumImmediate : .none)
+    case .sub: kind = isRegister ? .difference : (isImmediate ? .differenceImmediate : .none)
+    case .neg: kind = .negation
+    default: break
+    }
+    guard kind != .none else { return }
+    self.kind = kind
+    size = UInt8(truncatingIfNeeded: first.byteCount)
+    if kind == .zero { return }
+    a = first.number
+    if isRegister, kind != .result { b = second.number }
+    immediate = Int32(truncatingIfNeeded: i.immediate)
+  }
+}
+
+extension BlockEmitter {
+  // MARK: Around an instruction
+
+  /// Makes ready for the current instruction: it may read the flags, or change what they would be had again from.
+  mutating func prepareFlags(_ i: Instruction) {
+    effect = FlagEffect(i)
+    killsSource = effect != .overwrites && overwritesSource(i)
+    recoversAfterLookUp = false
+    guard effect == .reads || killsSource else { return }
+    if !isInGroup, source.isScratchFree, isPlainMemoryInstruction(i) {
+      recoversAfterLookUp = true
+      return
+    }
+    recoverFlags()
+    if effect == .none { replaceSource() }
+  }
+
+  /// Does without `source`, which is about to be overwritten. The flags are in the host's.
+  mutating func replaceSource() {
+    source = .none
+    killsSource = false
+    if !isInGroup, isWorthSaving { saveFlags() }
+  }
+
+  /// Notes what the current instruction, now emitted, did.
+  mutating func finishFlags(_ i: Instruction) {
+    precondition(!recoversAfterLookUp || flagsInHost, "a look-up was left out")
+    recoversAfterLookUp = false
+    switch effect {
+    case .none: if killsSource { source = .none }
+    case .reads: if killsSource || i.traits.contains(.writesFlags) { source = .none }
+    case .overwrites:
+      flagsInHost = true
+      source = keepsFlags ? .none : FlagSource(i)
+    }
+    killsSource = false
+  }
+
+  /// Has the host's flags be the guest's. Uses RCX unless the source is scratch-free.
+  mutating func recoverFlags() {
+    guard !flagsInHost else { return }
+    emitRecovery(source)
+    flagsInHost = true
+  }
+
+  /// Asks, at a look-up, whether it may change the host's flags; sees to it that they can be had again. Uses RCX.
+  mutating func releaseFlags() -> Bool {
+    if !flagsInHost { return true }
+    if keepsFlags || effect == .reads && !recoversAfterLookUp { return false }
+    if source.kind == .none {
+      guard isWorthSaving else { return false }
+      saveFlags()
+    }
+    flagsInHost = false
+    return true
+  }
+
+  /// Whether so many look-ups follow, before the flags are written, that saving the flags is cheaper.
+  private var isWorthSaving: Bool {
+    guard !keepsFlags else { return false }
+    // SAFETY: `index` is an instruction of the plan.
+    let next = unsafe translator.plan + index
+    return unsafe next.pointee.lookUps >= (next.pointee.flagsAreLive ? 3 : 2)
+  }
+
+  private mutating func saveFlags() {
+    code.move(Host.rcx, Host.rax)
+    code.bytes(0x9F, 0x0F, 0x90, 0xC0)  // lahf; seto al
+    code.store(Host.rax, .state(StateOffset.savedFlags))
+    code.move(Host.rax, Host.rcx)
+    source = .saved
+  }
+
+  /// Whether an instruction's memory access is one look-up of `emitWithMemory`.
+  private func isPlainMemoryInstruction(_ i: Instruction) -> Bool {
+    guard i.hasMemoryOperand, i.hasModRM, i.encoding == .legacy else { return false }
+    switch i.operation {
+    case .mov, .movzx, .movsx, .movsxd, .cmovcc, .setcc, .adc, .sbb, .inc, .dec, .shl, .shr, .sar,
+      .imul:
+      return true
+    default: return false
+    }
+  }
+
+  /// Whether an instruction that leaves the flags alone changes a register that they would be had again from.
+  private func overwritesSource(_ i: Instruction) -> Bool {
+    switch source.kind {
+    case .none, .saved, .zero: return false
+    default: break
+    }
+    switch i.operation {
+    case .mov, .movzx, .movsx, .movsxd, .lea, .setcc, .cmovcc, .nop, .endbr, .prefetch, .prefetchw,
+      .pause, .lfence, .mfence, .sfence, .jcc, .jmp, .bswap, .sarx, .shlx, .shrx, .rorx, .not:
+      return writes(i, source.a) || writes(i, source.b)
+    case .push, .call, .ret, .pop:
+      // `moveStack` keeps account of RSP.
+      let stack = source.b == 4 || source.a == 4 && !source.followsConstants
+      return stack || writes(i, source.a) && i.operation == .pop
+        || writes(i, source.b) && i.operation == .pop
+    default:
+      guard !i.traits.isDisjoint(with: [.sse, .avx]), HostInstruction.handles(i) else {
+        return true
+      }
+      return HostInstruction.generalField(i) != .none
+        && (writes(i, source.a) || writes(i, source.b))
+    }
+  }
+
+  /// Adds a constant to the guest's RSP.
+  mutating func moveStack(_ distance: Int) {
+    code.address(Host.guestRSP, base: Host.guestRSP, Int32(distance), isWide: is64Bit)
+    if source.a == 4 { source.delta &-= Int32(distance) }
+  }
+
+  // MARK: Recovery
+
+  /// Leaves the host's flags as the guest's are. Uses RCX and nothing else.
+  mutating func emitRecovery(_ source: FlagSource) {
+    switch source.kind {
+    case .none: preconditionFailure("the flags are nowhere")
+    case .saved:
+      code.move(Host.rcx, Host.rax)
+      code.load(Host.rax, .state(StateOffset.savedFlags))
+      code.bytes(0x04, 0x7F, 0x9E)  // add al, 127; sahf
+      code.move(Host.rax, Host.rcx)
+    case .compare:
+      if let a = Host.register(source.a) {
+        emitArithmetic(0x38, source.size, a, operand(source.b))
+      } else {
+        let b = fetch(source.b, into: Host.rcx)
+        emitArithmetic(0x38, source.size, b, operand(source.a), isToMemory: true)
+      }
+    case .compareImmediate:
+      emitArithmetic(7, source.size, immediate: source.immediate, operand(source.a))
+    case .test:
+      let b = fetch(source.b, into: Host.rcx)
+      code.legacy(opcode(0x84, source.size), b, operand(source.a))
+    case .testImmediate:
+      code.legacy(opcode(0xF6, source.size), 0, operand(source.a))
+      code.immediate(Int64(source.immediate), byteCount: Int(min(source.size, 4)))
+    case .result:
+      if let a = Host.register(source.a) {
+        code.legacy(opcode(0x84, source.size), a, .register(a))
+      } else {
+        emitArithmetic(7, source.size, immediate: 0, operand(source.a))
+      }
+    case .zero: code.bytes(0x39, 0xC0)  // cmp eax, eax
+    case .sum:
+      code.load(Host.rcx, operand(source.a))
+      emitArithmetic(0x28, source.size, Host.rcx, operand(source.b))
+      emitArithmetic(0x00, source.size, Host.rcx, operand(source.b))
+    case .difference:
+      code.load(Host.rcx, operand(source.a))
+      emitArithmetic(0x00, source.size, Host.rcx, operand(source.b))
+      emitArithmetic(0x28, source.size, Host.rcx, operand(source.b))
+    case .sumImmediate, .differenceImmediate:
+      code.load(Host.rcx, operand(source.a))
+      if source.delta != 0 { code.address(Host.rcx, base: Host.rcx, source.delta) }
+      let isSum = source.kind == .sumImmediate
+      emitArithmetic(isSum ? 5 : 0, source.size, immediate: source.immediate, .register(Host.rcx))
+      emitArithmetic(isSum ? 0 : 5, source.size, immediate: source.immediate, .register(Host.rcx))
+    case .negation:
+      code.load(Host.rcx, operand(source.a))
+      code.legacy(opcode(0xF6, source.size), 3, .register(Host.rcx))
+      code.legacy(opcode(0xF6, source.size), 3, .register(Host.rcx))
+    }
+  }
+
+  private func operand(_ guest: UInt8) -> HostOperand {
+    if let host = Host.register(guest) { return .register(host) }
+    return .state(StateOffset.register(guest))
+  }
+
+  /// An opcode whose lowest bit tells bytes from words.
+  private func opcode(_ base: UInt8, _ size: UInt8) -> HostOpcode {
+    HostOpcode(
+      opcode: size == 1 ? base : base + 1, isWord: size == 2, isWide: size == 8, needsREX: size == 1
+    )
+  }
+
+  /// ADD (00), SUB (28) or CMP (38) of a register and an operand, which comes first if `isToMemory`.
+  private mutating func emitArithmetic(
+    _ base: UInt8, _ size: UInt8, _ register: UInt8, _ rm: HostOperand, isToMemory: Bool = false
+  ) {
+    code.legacy(opcode(isToMemory ? base : base + 2, size), register, rm)
+  }
+
+  /// ADD (0), SUB (5) or CMP (7) of an operand and an immediate.
+  private mutating func emitArithmetic(
+    _ operation: UInt8, _ size: UInt8, immediate: Int32, _ rm: HostOperand
+  ) {
+    if size > 1, immediate == Int32(Int8(truncatingIfNeeded: immediate)) {
+      var opcode = opcode(0x82, size)
+      opcode.opcode = 0x83
+      code.legacy(opcode, operation, rm)
+      code.byte(UInt8(truncatingIfNeeded: immediate))
+    } else {
+      code.legacy(opcode(0x80, size), operation, rm)
+      code.immediate(Int64(immediate), byteCount: Int(min(size, 4)))
+    }
+  }
+}

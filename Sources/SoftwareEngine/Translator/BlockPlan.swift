@@ -1,0 +1,76 @@
+import X86Decoder
+
+/// One instruction of a block to be translated, and what follows it.
+struct PlannedInstruction {
+  var instruction: Instruction
+  /// Where it starts in its page.
+  var offset: UInt16
+  /// How many TLB look-ups there are, about, from it on until all flags are written.
+  var lookUps: UInt8 = 0
+  /// Whether, from it on, flags are read or the block is left before all are written.
+  var flagsAreLive = true
+}
+
+extension CPU {
+  /// Decodes the block at an offset of the page being executed into `translator.plan`; returns how many
+  /// instructions it has.
+  func plan(_ translator: Translator, start: Int) -> Int {
+    let plan = unsafe translator.plan
+    let decoder = Decoder(mode: state.mode.codeMode)
+    // SAFETY: `codeHost` is a page of RAM.
+    let bytes = unsafe state.codeHost.unsafelyUnwrapped
+    let ramOffset = state.codeRAMPage << 12
+    var position = start
+    var count = 0
+    while count < env.maximumBlockLength, position < 4096 {
+      let span = unsafe Span(_unsafeStart: bytes + position, count: min(4096 - position, 15))
+      unsafe (plan + count).initialize(
+        to: PlannedInstruction(instruction: .empty, offset: UInt16(position)))
+      guard case .decoded = unsafe decoder.decode(span, into: &plan[count].instruction) else {
+        break
+      }
+      let length = unsafe plan[count].instruction.length
+      registerCode(ramOffset | UInt64(position), UInt64(length))
+      position += Int(length)
+      count += 1
+      let last = unsafe plan[count - 1].instruction
+      if last.traits.contains(.changesControlFlow), last.operation != .jcc { break }
+    }
+    unsafe outlook(plan, count)
+    return count
+  }
+
+  /// Looks from the end of the block back.
+  private func outlook(_ plan: UnsafeMutablePointer<PlannedInstruction>, _ count: Int) {
+    var lookUps: UInt8 = 0
+    var isLive = true
+    for position in stride(from: count - 1, through: 0, by: -1) {
+      let i = unsafe plan[position].instruction
+      switch FlagEffect(i) {
+      case .none: break
+      case .reads: isLive = true
+      case .overwrites:
+        isLive = false
+        lookUps = 0
+      }
+      if unsafe needsLookUp(i, position == 0 ? nil : plan[position - 1].instruction) {
+        lookUps = min(lookUps + 1, 100)
+      }
+      unsafe plan[position].lookUps = lookUps
+      unsafe plan[position].flagsAreLive = isLive
+    }
+  }
+
+  /// Whether an instruction accesses memory otherwise than the one before does, whose look-up would serve both.
+  private func needsLookUp(_ i: Instruction, _ previous: Instruction?) -> Bool {
+    switch i.operation {
+    case .push, .pop: return previous?.operation != i.operation
+    case .call, .ret, .leave: return true
+    case .lea, .nop, .prefetch, .prefetchw: return false
+    default: break
+    }
+    guard i.hasMemoryOperand else { return false }
+    guard let previous, previous.hasMemoryOperand, i.index >= 16 else { return true }
+    return previous.base != i.base || previous.index < 16
+  }
+}
