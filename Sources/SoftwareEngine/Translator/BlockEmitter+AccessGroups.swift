@@ -64,7 +64,8 @@ struct GroupMember {
   var end: UnsafeMutablePointer<UInt8>
   var index: Int
   var count: Int
-  var flags: FlagSource
+  var source: FlagSource
+  var flagsInHost: Bool
   var executed: Int
 }
 
@@ -147,7 +148,7 @@ extension BlockEmitter {
     let base = fetch(group.base, into: Host.r14)
     code.address(Host.r14, base: base, Int32(truncatingIfNeeded: group.low), isWide: is64Bit)
     let place = unsafe emitRunLookUp(size: Int(group.high - group.low), isWrite: group.hasStore)
-    let flags = flagsNow
+    let (source, flagsInHost) = (source, flagsInHost)
     code.address(Host.r14, base: Host.r14, index: Host.rcx, 0)
     isInGroup = true
     for number in start..<start + group.count {
@@ -166,15 +167,17 @@ extension BlockEmitter {
     isInGroup = false
     putOffGroups.append(
       unsafe PutOffGroup(
-        place: place, end: code.cursor, index: start, count: group.count, flags: flags,
-        executed: first))
+        place: place, end: code.cursor, index: start, count: group.count, source: source,
+        flagsInHost: flagsInHost, executed: first))
   }
 
   /// Emits the groups that were put off, instruction by instruction.
   mutating func emitPutOffGroups() {
     for item in putOffGroups {
       unsafe Assembler.patch(item.place, code.cursor)
-      emitSingly(item.index..<item.index + item.count, executed: item.executed, item.flags)
+      emitSingly(
+        item.index..<item.index + item.count, executed: item.executed, item.source,
+        flagsInHost: item.flagsInHost)
       unsafe code.jump(item.end)
     }
   }

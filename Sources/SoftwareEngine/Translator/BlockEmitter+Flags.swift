@@ -17,31 +17,52 @@ struct FlagSource: Equatable {
     case zero
     /// ADD, SUB and NEG: undone on a copy and done again.
     case sum, sumImmediate, difference, differenceImmediate, negation
+    /// Shifts by a constant: `a` is what was shifted.
+    case shiftLeft, shiftRight, shiftArithmetic
+
+    var readsRegisters: Bool {
+      switch self {
+      case .none, .saved, .zero: false
+      default: true
+      }
+    }
   }
   var kind = Kind.none
   /// Bytes of the operation.
   var size: UInt8 = 0
-  /// Guest registers.
-  var a: UInt8 = 16
-  var b: UInt8 = 16
+  /// Guest registers, or copies of such.
+  var a = FlagSource.noRegister
+  var b = FlagSource.noRegister
   var immediate: Int32 = 0
   /// What the result had more than `a` has now, after PUSH, POP and the like.
   var delta: Int32 = 0
 
+  static let noRegister: UInt8 = 16
+  /// The first of the four copies in `TranslationState`.
+  static let firstCopy: UInt8 = 17
+
   static let none = FlagSource()
   static let saved = FlagSource(kind: .saved)
-
-  func reads(_ register: UInt8) -> Bool { a == register || b == register }
 
   /// Whether recovery leaves RCX alone.
   var isScratchFree: Bool {
     switch kind {
     case .zero, .compareImmediate, .testImmediate, .result: true
-    case .compare: Host.register(a) != nil || Host.register(b) != nil
-    case .test: Host.register(b) != nil
+    case .compare: FlagSource.host(a) != nil || FlagSource.host(b) != nil
+    case .test: FlagSource.host(b) != nil
     default: false
     }
   }
+
+  /// A copy that is not in use.
+  var freeCopy: UInt8 {
+    var copy = FlagSource.firstCopy
+    while copy == a || copy == b { copy += 1 }
+    return copy
+  }
+
+  /// The host register of an operand; `nil` if it is in memory.
+  static func host(_ operand: UInt8) -> UInt8? { operand < 16 ? Host.register(operand) : nil }
 
   /// Whether a constant added to `a` can be kept account of.
   var followsConstants: Bool {
@@ -87,8 +108,22 @@ extension FlagEffect {
 }
 
 extension FlagSource {
+  /// Whether the flags of an instruction cannot be had again without its destination as it was before.
+  static func needsOperand(_ i: Instruction) -> Bool {
+    guard i.operands[0].kind == .general, i.operands[0].number < 16 else { return false }
+    switch i.operation {
+    case .shl, .shr, .sar: return true
+    case .add:
+      return i.operands[1].kind == .memory
+        || i.operands[1].kind == .general && i.operands[1].number == i.operands[0].number
+    default: return false
+    }
+  }
+
   /// How the flags of a completed instruction that wrote all of them can be had again.
-  init(_ i: Instruction) {
+  ///
+  /// - Parameter operand: the copy of its destination as it was before, if there is one.
+  init(_ i: Instruction, operand: UInt8) {
     let first = i.operands[0]
     let second = i.operands[1]
     guard first.kind == .general, first.number < 16 else { return }
@@ -96,6 +131,23 @@ extension FlagSource {
     let isImmediate = second.kind == .immediate
     let isSame = isRegister && second.number == first.number
     var kind = Kind.none
+    size = UInt8(truncatingIfNeeded: first.byteCount)
+    if operand != FlagSource.noRegister {
+      switch i.operation {
+      case .shl: self.kind = .shiftLeft
+      case .shr: self.kind = .shiftRight
+      case .sar: self.kind = .shiftArithmetic
+      default:
+        // What was added is the difference; the sum has the same flags either way round.
+        self.kind = .sum
+        a = first.number
+        b = operand
+        return
+      }
+      a = operand
+      immediate = second.kind == .one ? 1 : Int32(truncatingIfNeeded: i.immediate)
+      return
+    }
     switch i.operation {
     case .cmp: kind = isRegister ? .compare : (isImmediate ? .compareImmediate : .none)
     case .test: kind = isRegister ? .test : (isImmediate ? .testImmediate : .none)
@@ -109,7 +161,6 @@ extension FlagSource {
     }
     guard kind != .none else { return }
     self.kind = kind
-    size = UInt8(truncatingIfNeeded: first.byteCount)
     if kind == .zero { return }
     a = first.number
     if isRegister, kind != .result { b = second.number }
@@ -123,22 +174,18 @@ extension BlockEmitter {
   /// Makes ready for the current instruction: it may read the flags, or change what they would be had again from.
   mutating func prepareFlags(_ i: Instruction) {
     effect = FlagEffect(i)
-    killsSource = effect != .overwrites && overwritesSource(i)
     recoversAfterLookUp = false
-    guard effect == .reads || killsSource else { return }
-    if !isInGroup, source.isScratchFree, isPlainMemoryInstruction(i) {
-      recoversAfterLookUp = true
-      return
+    switch effect {
+    case .none: keepSource(i)
+    case .reads:
+      if !i.traits.contains(.writesFlags) { keepSource(i) }
+      if !isInGroup, source.isScratchFree, isPlainMemoryInstruction(i) {
+        recoversAfterLookUp = true
+      } else {
+        recoverFlags()
+      }
+    case .overwrites: keepOperand(i)
     }
-    recoverFlags()
-    if effect == .none { replaceSource() }
-  }
-
-  /// Does without `source`, which is about to be overwritten. The flags are in the host's.
-  mutating func replaceSource() {
-    source = .none
-    killsSource = false
-    if !isInGroup, isWorthSaving { saveFlags() }
   }
 
   /// Notes what the current instruction, now emitted, did.
@@ -146,13 +193,57 @@ extension BlockEmitter {
     precondition(!recoversAfterLookUp || flagsInHost, "a look-up was left out")
     recoversAfterLookUp = false
     switch effect {
-    case .none: if killsSource { source = .none }
-    case .reads: if killsSource || i.traits.contains(.writesFlags) { source = .none }
+    case .none: break
+    case .reads: if i.traits.contains(.writesFlags) { source = .none }
     case .overwrites:
       flagsInHost = true
-      source = keepsFlags ? .none : FlagSource(i)
+      source = FlagSource(i, operand: keptOperand)
     }
-    killsSource = false
+  }
+
+  /// Copies the destination of an instruction whose flags cannot be had again without.
+  private mutating func keepOperand(_ i: Instruction) {
+    keptOperand = FlagSource.noRegister
+    // SAFETY: a plan has room for one more instruction than it has.
+    let next = unsafe translator.plan + index + 1
+    guard unsafe next.pointee.lookUps > 0, FlagSource.needsOperand(i) else { return }
+    keptOperand = source.freeCopy
+    copy(i.operands[0].number, to: keptOperand)
+  }
+
+  private mutating func copy(_ register: UInt8, to copy: UInt8) {
+    let register = fetch(register, into: Host.rcx)
+    code.store(register, .state(StateOffset.copy(copy - FlagSource.firstCopy)))
+  }
+
+  /// Copies what the current instruction, which may change it, leaves of the source's registers.
+  mutating func keepSource(_ i: Instruction) {
+    guard source.kind.readsRegisters else { return }
+    let killsA =
+      mayWrite(i, source.a) && !(source.a == 4 && source.followsConstants && movesStack(i))
+    let killsB = mayWrite(i, source.b)
+    if killsA || killsB { copySource(killsA, killsB) }
+  }
+
+  /// Copies registers of the source, or does without it where that is cheaper.
+  mutating func copySource(_ copiesA: Bool, _ copiesB: Bool) {
+    // SAFETY: `index` is an instruction of the plan.
+    let planned = unsafe translator.plan + index
+    // What is emitted a second time, out of line, must leave the same behind.
+    if !keepsFlags {
+      unsafe planned.pointee.copiesSource = !flagsInHost || planned.pointee.lookUps > 0
+    }
+    guard unsafe planned.pointee.copiesSource else { return source = .none }
+    if copiesA {
+      let free = source.freeCopy
+      copy(source.a, to: free)
+      source.a = free
+    }
+    if copiesB {
+      let free = source.freeCopy
+      copy(source.b, to: free)
+      source.b = free
+    }
   }
 
   /// Has the host's flags be the guest's. Uses RCX unless the source is scratch-free.
@@ -201,27 +292,28 @@ extension BlockEmitter {
     }
   }
 
-  /// Whether an instruction that leaves the flags alone changes a register that they would be had again from.
-  private func overwritesSource(_ i: Instruction) -> Bool {
-    switch source.kind {
-    case .none, .saved, .zero: return false
-    default: break
-    }
+  /// Whether an instruction may change a register.
+  private func mayWrite(_ i: Instruction, _ register: UInt8) -> Bool {
+    guard register < 16 else { return false }
     switch i.operation {
     case .mov, .movzx, .movsx, .movsxd, .lea, .setcc, .cmovcc, .nop, .endbr, .prefetch, .prefetchw,
       .pause, .lfence, .mfence, .sfence, .jcc, .jmp, .bswap, .sarx, .shlx, .shrx, .rorx, .not:
-      return writes(i, source.a) || writes(i, source.b)
-    case .push, .call, .ret, .pop:
-      // `moveStack` keeps account of RSP.
-      let stack = source.b == 4 || source.a == 4 && !source.followsConstants
-      return stack || writes(i, source.a) && i.operation == .pop
-        || writes(i, source.b) && i.operation == .pop
+      return writes(i, register)
+    case .push, .call, .ret, .pop: return register == 4 || writes(i, register)
     default:
       guard !i.traits.isDisjoint(with: [.sse, .avx]), HostInstruction.handles(i) else {
         return true
       }
-      return HostInstruction.generalField(i) != .none
-        && (writes(i, source.a) || writes(i, source.b))
+      return HostInstruction.generalField(i) != .none && writes(i, register)
+    }
+  }
+
+  /// Whether an instruction changes RSP by `moveStack` alone.
+  private func movesStack(_ i: Instruction) -> Bool {
+    switch i.operation {
+    case .push, .call, .ret: true
+    case .pop: !writes(i, 4)
+    default: false
     }
   }
 
@@ -243,22 +335,22 @@ extension BlockEmitter {
       code.bytes(0x04, 0x7F, 0x9E)  // add al, 127; sahf
       code.move(Host.rax, Host.rcx)
     case .compare:
-      if let a = Host.register(source.a) {
+      if let a = FlagSource.host(source.a) {
         emitArithmetic(0x38, source.size, a, operand(source.b))
       } else {
-        let b = fetch(source.b, into: Host.rcx)
+        let b = load(source.b)
         emitArithmetic(0x38, source.size, b, operand(source.a), isToMemory: true)
       }
     case .compareImmediate:
       emitArithmetic(7, source.size, immediate: source.immediate, operand(source.a))
     case .test:
-      let b = fetch(source.b, into: Host.rcx)
+      let b = load(source.b)
       code.legacy(opcode(0x84, source.size), b, operand(source.a))
     case .testImmediate:
       code.legacy(opcode(0xF6, source.size), 0, operand(source.a))
       code.immediate(Int64(source.immediate), byteCount: Int(min(source.size, 4)))
     case .result:
-      if let a = Host.register(source.a) {
+      if let a = FlagSource.host(source.a) {
         code.legacy(opcode(0x84, source.size), a, .register(a))
       } else {
         emitArithmetic(7, source.size, immediate: 0, operand(source.a))
@@ -278,6 +370,16 @@ extension BlockEmitter {
       let isSum = source.kind == .sumImmediate
       emitArithmetic(isSum ? 5 : 0, source.size, immediate: source.immediate, .register(Host.rcx))
       emitArithmetic(isSum ? 0 : 5, source.size, immediate: source.immediate, .register(Host.rcx))
+    case .shiftLeft, .shiftRight, .shiftArithmetic:
+      code.load(Host.rcx, operand(source.a))
+      let operation: UInt8 =
+        switch source.kind {
+        case .shiftLeft: 4
+        case .shiftRight: 5
+        default: 7
+        }
+      code.legacy(opcode(0xC0, source.size), operation, .register(Host.rcx))
+      code.byte(UInt8(truncatingIfNeeded: source.immediate))
     case .negation:
       code.load(Host.rcx, operand(source.a))
       code.legacy(opcode(0xF6, source.size), 3, .register(Host.rcx))
@@ -285,9 +387,19 @@ extension BlockEmitter {
     }
   }
 
-  private func operand(_ guest: UInt8) -> HostOperand {
-    if let host = Host.register(guest) { return .register(host) }
-    return .state(StateOffset.register(guest))
+  private func operand(_ number: UInt8) -> HostOperand {
+    if let host = FlagSource.host(number) { return .register(host) }
+    if number >= FlagSource.firstCopy {
+      return .state(StateOffset.copy(number - FlagSource.firstCopy))
+    }
+    return .state(StateOffset.register(number))
+  }
+
+  /// An operand in a register: its own, or RCX.
+  private mutating func load(_ number: UInt8) -> UInt8 {
+    if let host = FlagSource.host(number) { return host }
+    code.load(Host.rcx, operand(number))
+    return Host.rcx
   }
 
   /// An opcode whose lowest bit tells bytes from words.

@@ -32,7 +32,8 @@ struct StackRun {
   var place: UnsafeMutablePointer<UInt8>
   var end: UnsafeMutablePointer<UInt8>
   var index: Int
-  var flags: FlagSource
+  var source: FlagSource
+  var flagsInHost: Bool
   var executed: Int
 }
 
@@ -55,10 +56,8 @@ extension BlockEmitter {
     let size = run.count * stackWidth
     nextOffset = offset + run.byteCount
     effect = .none
-    if overwritesSource(run) {
-      recoverFlags()
-      replaceSource()
-    }
+    let kills = killsOfSource(run)
+    if kills.a || kills.b { copySource(kills.a, kills.b) }
     if run.isPush {
       code.address(Host.r14, base: Host.guestRSP, Int32(-size), isWide: is64Bit)
     } else {
@@ -83,7 +82,7 @@ extension BlockEmitter {
         code.store(Host.rcx, .state(StateOffset.register(guest)))
       }
     }
-    let flags = flagsNow
+    let (source, flagsInHost) = (source, flagsInHost)
     moveStack(run.isPush ? -size : size)
     executed += run.count - 1
     if run.isPush {
@@ -93,39 +92,53 @@ extension BlockEmitter {
     executed += 1
     putOffRuns.append(
       unsafe PutOffRun(
-        run: run, place: place, end: code.cursor, index: firstIndex, flags: flags, executed: first))
+        run: run, place: place, end: code.cursor, index: firstIndex, source: source,
+        flagsInHost: flagsInHost, executed: first))
   }
 
-  /// Whether a run changes what the flags are to be had from.
-  private func overwritesSource(_ run: StackRun) -> Bool {
-    switch source.kind {
-    case .none, .saved, .zero: return false
-    default: break
+  /// Which of the source's registers a run changes.
+  private func killsOfSource(_ run: StackRun) -> (a: Bool, b: Bool) {
+    guard source.kind.readsRegisters else { return (false, false) }
+    func kills(_ register: UInt8) -> Bool {
+      !run.isPush && (0..<run.count).contains { run.registers[$0] == register }
     }
-    if source.b == 4 || source.a == 4 && !source.followsConstants { return true }
-    return !run.isPush && (0..<run.count).contains { source.reads(run.registers[$0]) }
+    return (
+      source.a == 4 && !source.followsConstants || kills(source.a), source.b == 4 || kills(source.b)
+    )
   }
 
   /// Emits the runs that were put off, instruction by instruction.
   mutating func emitPutOffRuns() {
     for item in putOffRuns {
       unsafe Assembler.patch(item.place, code.cursor)
-      emitSingly(item.index..<item.index + item.run.count, executed: item.executed, item.flags)
+      emitSingly(
+        item.index..<item.index + item.run.count, executed: item.executed, item.source,
+        flagsInHost: item.flagsInHost)
       unsafe code.jump(item.end)
     }
   }
 
   /// Emits instructions of the plan one by one, with look-ups that leave the flags alone.
-  mutating func emitSingly(_ range: Range<Int>, executed first: Int, _ flags: FlagSource) {
-    if flags != .none { emitRecovery(flags) }
-    flagsInHost = true
+  ///
+  /// They leave the same behind as they did in line, but for flags in the host's.
+  mutating func emitSingly(
+    _ range: Range<Int>, executed first: Int, _ source: FlagSource, flagsInHost: Bool
+  ) {
+    self.source = source
+    self.flagsInHost = flagsInHost
+    recoverFlags()
     keepsFlags = true
-    source = .none
     executed = first
     for number in range {
       let i = begin(number)
-      if emit(i) == .refused { emitInterpreted(i) }
+      prepareFlags(i)
+      if emit(i) == .refused {
+        let (source, effect) = (self.source, self.effect)
+        emitInterpreted(i)
+        (self.source, self.effect) = (source, effect)
+      }
       finishSlowSite()
+      finishFlags(i)
       executed += 1
     }
   }

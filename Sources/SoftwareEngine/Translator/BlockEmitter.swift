@@ -28,9 +28,10 @@ import X86Decoder
   var isInGroup = false
   /// Look-ups must leave the flags alone.
   var keepsFlags = false
-  /// The current instruction's effect on flags and on `source`; whether it recovers flags once its look-up is done.
+  /// The current instruction's effect on flags, and whether it recovers them once its look-up is done.
   var effect = FlagEffect.none
-  var killsSource = false
+  /// The copy of the current instruction's destination.
+  var keptOperand = FlagSource.noRegister
   var recoversAfterLookUp = false
   /// Where the flags are to be had from at each instruction that the host may refuse.
   var faultSources: [FlagSource] = []
@@ -154,7 +155,7 @@ import X86Decoder
     finishSlowSite()
     // It may have changed anything.
     effect = .none
-    killsSource = true
+    source = .none
   }
 
   // MARK: Sites

@@ -9,6 +9,8 @@ struct PlannedInstruction {
   var lookUps: UInt8 = 0
   /// Whether, from it on, flags are read or the block is left before all are written.
   var flagsAreLive = true
+  /// Whether code for it copied what it overwrote of the flags' source.
+  var copiesSource = false
 }
 
 extension CPU {
@@ -36,6 +38,7 @@ extension CPU {
       let last = unsafe plan[count - 1].instruction
       if last.traits.contains(.changesControlFlow), last.operation != .jcc { break }
     }
+    unsafe (plan + count).initialize(to: PlannedInstruction(instruction: .empty, offset: 0))
     unsafe outlook(plan, count)
     return count
   }
@@ -66,6 +69,7 @@ extension CPU {
     switch i.operation {
     case .push, .pop: return previous?.operation != i.operation
     case .call, .ret, .leave: return true
+    case .jmp: return i.operands[0].kind != .relative
     case .lea, .nop, .prefetch, .prefetchw: return false
     default: break
     }

@@ -10,6 +10,8 @@ struct TranslationState {
   var flags: UInt64 = 0
   /// The same, of the point where a block saved them.
   var savedFlags: UInt64 = 0
+  /// Registers that flags are to be had from, before they were overwritten.
+  var copies: InlineArray<4, UInt64> = .init(repeating: 0)
   /// Minus the instructions executed in translated code and not yet counted in `retired`.
   var count: UInt64 = 0
   /// R14 at exit.
@@ -50,6 +52,7 @@ enum StateOffset {
   static let target = field(\.target)
   static let flags = field(\.flags)
   static let savedFlags = field(\.savedFlags)
+  static func copy(_ number: UInt8) -> Int { field(\.copies) + Int(number) * 8 }
   static let count = field(\.count)
   static let scratch = field(\.scratch)
   static let temporary = field(\.temporary)

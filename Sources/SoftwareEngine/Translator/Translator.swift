@@ -65,7 +65,8 @@ import X86
   static let pendingCapacity = 4096
   /// Room for one block's instructions.
   let plan: UnsafeMutablePointer<PlannedInstruction>
-  static let planCapacity = 64
+  /// The longest block and one more.
+  static let planCapacity = 65
 
   /// Rises when everything is thrown away.
   private(set) var generation: UInt32 = 1
