@@ -1,67 +1,13 @@
 import X86
 import X86Decoder
 
-/// Consecutive instructions that access memory off one unchanged base register: one TLB look-up for all.
-///
-/// Instructions on registers may stand between, as long as they need no scratch register. The host address stays in
-/// R14 throughout; nothing in the group can fault or leave.
-struct AccessGroup {
-  static let maximumCount = 12
-  private static let maximumSpan: Int64 = 1024
-
-  let base: UInt8
-  let segment: UInt8
-  /// The bytes accessed, by displacement.
-  var low: Int64
-  var high: Int64
-  var hasStore: Bool
-  var usesVectors: Bool
-  var memberCount = 1
-  /// Instructions up to and including the last member.
-  var count = 1
-
-  init(_ member: GroupMember) {
-    base = member.base
-    segment = member.segment
-    low = member.displacement
-    high = member.displacement + Int64(member.size)
-    hasStore = member.isStore
-    usesVectors = member.isVector
-  }
-
-  /// Takes a member in, which is the `count`th instruction from the group's start.
-  mutating func append(_ member: GroupMember, count: Int) -> Bool {
-    let newLow = min(low, member.displacement)
-    let newHigh = max(high, member.displacement + Int64(member.size))
-    guard member.base == base, member.segment == segment, newHigh - newLow <= Self.maximumSpan
-    else {
-      return false
-    }
-    low = newLow
-    high = newHigh
-    hasStore = hasStore || member.isStore
-    usesVectors = usesVectors || member.isVector
-    memberCount += 1
-    self.count = count
-    return true
-  }
-}
-
-/// An instruction that may be in an access group.
-struct GroupMember {
-  var base: UInt8
-  var segment: UInt8
-  var displacement: Int64
-  var size: Int
-  var isStore: Bool
-  var isVector: Bool
-}
-
-/// A group whose bytes were not all in one page of the TLB: its instructions one by one, out of line.
+/// A group that its look-up did not find in one page: its instructions one by one, out of line.
 @safe struct PutOffGroup {
-  /// The rel32 that leads there, and where code goes on afterwards.
+  /// The rel32s that lead there: of the look-up and of the check of alignment.
   var place: UnsafeMutablePointer<UInt8>
-  var end: UnsafeMutablePointer<UInt8>
+  var alignmentPlace: UnsafeMutablePointer<UInt8>?
+  /// Where code goes on afterwards; `nil` if nothing follows the group.
+  var end: UnsafeMutablePointer<UInt8>?
   var index: Int
   var count: Int
   var source: FlagSource
@@ -70,139 +16,126 @@ struct GroupMember {
 }
 
 extension BlockEmitter {
-  /// What an instruction is to a group; `nil` if it cannot be in one.
-  func groupMember(_ i: Instruction) -> GroupMember? {
-    guard i.hasMemoryOperand, i.hasModRM, i.base < 16, i.index >= 16,
-      i.addressSize == (is64Bit ? 8 : 4), !i.prefixes.contains(.lock),
-      cpu.env.features.contains(i.feature),
-      // FS and GS have bases; CS is not for data.
-      i.segment == 0 || i.segment == 2 || i.segment == 3 || is64Bit && i.segment < 4
-    else { return nil }
-    var isVector = false
-    switch i.operation {
-    case .mov, .movzx, .movsx, .movsxd, .add, .or, .adc, .sbb, .and, .sub, .xor, .cmp, .test, .inc,
-      .dec, .neg, .not, .imul, .cmovcc, .setcc:
-      guard !isWideMultiplication(i), isPlainAccess(i) else { return nil }
-    default:
-      guard isPlainVectorAccess(i) else { return nil }
-      isVector = true
-    }
-    for position in 0..<4 where i.operands[position].kind == .memory {
-      let operand = i.operands[position]
-      let isStore = operand.access.writes
-      guard operand.byteCount > 0, !isStore || cpu.env.storesSkipCode else { return nil }
-      return GroupMember(
-        base: i.base, segment: is64Bit ? 3 : i.segment, displacement: i.displacement,
-        size: Int(operand.byteCount), isStore: isStore, isVector: isVector)
-    }
-    return nil
-  }
-
-  /// Whether an instruction on registers can stand between members: it needs no scratch register.
-  func isGroupFiller(_ i: Instruction) -> Bool {
-    guard !i.hasMemoryOperand, !i.prefixes.contains(.lock), cpu.env.features.contains(i.feature)
-    else { return false }
-    switch i.operation {
-    case .mov, .movzx, .movsx, .movsxd, .add, .or, .adc, .sbb, .and, .sub, .xor, .cmp, .test, .inc,
-      .dec, .neg, .not, .imul, .cmovcc, .setcc, .rol, .ror, .shl, .shr, .sar:
-      if isWideMultiplication(i) || i.opcode == 0xD2 || i.opcode == 0xD3 { return false }
-      // INC and DEC of one byte and the accumulator forms are others' business.
-      if !i.hasModRM, i.map != .primary || !(0xB8...0xBF).contains(i.opcode) { return false }
-    default: return isVectorFiller(i)
-    }
-    for position in 0..<4 {
-      let operand = i.operands[position]
-      switch operand.kind {
-      case .none, .immediate, .one: continue
-      case .general:
-        guard operand.number < 12, operand.byteCount > 1 || operand.number < 4 else { return false }
-      default: return false
-      }
-    }
-    return true
-  }
-
-  /// MUL and IMUL with one operand write RAX and RDX, which no operand says.
-  private func isWideMultiplication(_ i: Instruction) -> Bool {
-    i.operation == .imul && i.map == .primary && (i.opcode == 0xF6 || i.opcode == 0xF7)
-  }
-
-  /// Whether an instruction writes a register.
-  func writes(_ i: Instruction, _ register: UInt8) -> Bool {
-    for position in 0..<4 {
-      let operand = i.operands[position]
-      if operand.kind == .general, operand.access.writes {
-        let number = operand.number >= 16 ? operand.number - 16 : operand.number
-        if number == register { return true }
-      }
-    }
-    return false
-  }
-
-  /// Emits a group that starts at the current instruction.
-  mutating func emitGroup(_ group: AccessGroup) {
+  /// Emits a group that starts at the current instruction; returns whether it ends the block.
+  mutating func emitGroup(_ group: AccessGroup) -> Bool {
     if group.usesVectors { loadVectors() }
     let start = index
     let first = executed
     effect = .none
-    let base = fetch(group.base, into: Host.r14)
-    code.address(Host.r14, base: base, Int32(truncatingIfNeeded: group.low), isWide: is64Bit)
+    emitGroupAddress(group)
     let place = unsafe emitRunLookUp(size: Int(group.high - group.low), isWrite: group.hasStore)
     let (source, flagsInHost) = (source, flagsInHost)
     code.address(Host.r14, base: Host.r14, index: Host.rcx, 0)
+    var alignmentPlace: UnsafeMutablePointer<UInt8>?
+    if let alignment = group.alignment {
+      unsafe alignmentPlace = emitAlignmentCheck((alignment - group.low) & 15)
+    }
     isInGroup = true
+    var shift: Int64 = 0
+    var hasEnded = false
     for number in start..<start + group.count {
       let i = begin(number)
+      let member = groupMember(i, number)
+      if member?.stackShift ?? 0 == 0 { flushStack() }
       prepareFlags(i)
-      if i.hasMemoryOperand {
-        let memory = HostOperand.base(
-          Host.r14, Int32(truncatingIfNeeded: i.displacement - group.low))
-        emitMember(i, memory)
+      if let member {
+        let displacement = Int32(truncatingIfNeeded: member.displacement + shift - group.low)
+        hasEnded = emitMember(i, .base(Host.r14, displacement))
+        shift += member.stackShift
       } else {
-        _ = emit(i)
+        shift += addedConstant(i, group) ?? 0
+        if emit(i) == .refused { groupsAreRefused = true }
       }
       finishFlags(i)
       executed += 1
     }
+    flushStack()
     isInGroup = false
     putOffGroups.append(
       unsafe PutOffGroup(
-        place: place, end: code.cursor, index: start, count: group.count, source: source,
-        flagsInHost: flagsInHost, executed: first))
+        place: place, alignmentPlace: alignmentPlace, end: hasEnded ? nil : code.cursor,
+        index: start, count: group.count, source: source, flagsInHost: flagsInHost,
+        executed: first))
+    return hasEnded
+  }
+
+  /// The linear address of a group's lowest byte, in R14.
+  private mutating func emitGroupAddress(_ group: AccessGroup) {
+    if group.base == Instruction.ripRegister {
+      code.load(Host.r14, .state(StateOffset.codePage))
+      return emitAdd(group.low, isWide: is64Bit)
+    }
+    let base = fetch(group.base, into: Host.r14)
+    let index = group.index < 16 ? fetch(group.index, into: Host.rcx) : 4
+    code.address(
+      Host.r14, base: base, index: index, scale: group.scale,
+      Int32(truncatingIfNeeded: group.low), isWide: is64Bit)
+  }
+
+  /// With a host address in R14: jumps unless the address that lies `distance` bytes further is a multiple of 16.
+  private mutating func emitAlignmentCheck(_ distance: Int64) -> UnsafeMutablePointer<UInt8> {
+    code.address(Host.rcx, base: Host.r14, Int32(distance))
+    if flagsInHost {
+      code.extract(Host.rcx, Host.rcx, mask: StateOffset.alignmentMask)
+      code.bytes(0xE3, 0x05)  // jrcxz +5
+      return unsafe code.jump(nil)
+    }
+    code.bytes(0xF6, 0xC1, 0x0F, 0x0F, 0x85)  // test cl, 15; jne
+    return unsafe code.displacement(to: nil)
+  }
+
+  /// Emits an instruction that accesses memory, with its operand at a host address; returns whether it ends the block.
+  private mutating func emitMember(_ i: Instruction, _ memory: HostOperand) -> Bool {
+    switch i.operation {
+    case .push:
+      emitStore(i, memory)
+      pendingStack -= stackWidth
+    case .pop:
+      if let host = Host.register(i.operands[0].number) {
+        code.legacy(slotOpcode(0x8B), host, memory)
+      } else {
+        code.legacy(slotOpcode(0x8B), Host.rcx, memory)
+        code.store(Host.rcx, .state(StateOffset.register(i.operands[0].number)))
+      }
+      pendingStack += stackWidth
+    case .call:
+      emitGroupCall(i, memory)
+      return true
+    case .ret:
+      emitGroupReturn(i, memory)
+      return true
+    default: emitPlainMember(i, memory)
+    }
+    return false
+  }
+
+  /// PUSH's store.
+  private mutating func emitStore(_ i: Instruction, _ memory: HostOperand) {
+    let operand = i.operands[0]
+    guard operand.kind == .general else {
+      code.legacy(slotOpcode(0xC7), 0, memory)
+      return code.word32(Int32(truncatingIfNeeded: i.immediate))
+    }
+    let register = fetch(operand.number, into: Host.rcx)
+    code.legacy(slotOpcode(0x89), register, memory)
+  }
+
+  /// Brings the guest's RSP up to date.
+  private mutating func flushStack() {
+    guard pendingStack != 0 else { return }
+    moveStack(pendingStack)
+    pendingStack = 0
   }
 
   /// Emits the groups that were put off, instruction by instruction.
   mutating func emitPutOffGroups() {
     for item in putOffGroups {
       unsafe Assembler.patch(item.place, code.cursor)
+      if let place = unsafe item.alignmentPlace { unsafe Assembler.patch(place, code.cursor) }
       emitSingly(
         item.index..<item.index + item.count, executed: item.executed, item.source,
         flagsInHost: item.flagsInHost)
-      unsafe code.jump(item.end)
+      if let end = unsafe item.end { unsafe code.jump(end) }
     }
-  }
-
-  /// The access group that the current instruction begins, if there is one, in a plan of `total` instructions.
-  func accessGroup(_ total: Int) -> AccessGroup? {
-    // SAFETY: the plan has `total` instructions.
-    let plan = unsafe translator.plan
-    let first = unsafe plan[index].instruction
-    guard let member = groupMember(first), !writes(first, member.base) else { return nil }
-    var group = AccessGroup(member)
-    var count = 1
-    while count < AccessGroup.maximumCount, index + count < total {
-      let next = unsafe plan[index + count].instruction
-      count += 1
-      let isLast = writes(next, group.base)
-      if let member = groupMember(next) {
-        guard group.append(member, count: count) else { break }
-      } else {
-        guard isGroupFiller(next) else { break }
-        // They are loaded before the look-up, for both ways on.
-        if isVectorFiller(next) { group.usesVectors = true }
-      }
-      if isLast { break }
-    }
-    return group.memberCount > 1 ? group : nil
   }
 }

@@ -15,6 +15,30 @@ extension BlockEmitter {
     return Int32(truncatingIfNeeded: value)
   }
 
+  /// Whether a direct branch, by its number in the plan, has a target that `emitCall` takes.
+  func hasNearTarget(_ i: Instruction, _ number: Int) -> Bool {
+    // SAFETY: the plan has more instructions than `number`.
+    let value = unsafe Int64(translator.plan[number].offset) + Int64(i.length) + i.immediate
+    return value == Int64(Int32(truncatingIfNeeded: value))
+  }
+
+  /// A direct call at the end of an access group; its slot is at a host address.
+  mutating func emitGroupCall(_ i: Instruction, _ slot: HostOperand) {
+    code.load(Host.rcx, .state(StateOffset.codePage))
+    code.address(Host.rcx, base: Host.rcx, Int32(nextOffset), isWide: is64Bit)
+    code.legacy(HostOpcode(opcode: 0x89, isWide: is64Bit), Host.rcx, slot)
+    emitPushCommit()
+    emitEdge(executed: executed + 1, target: target(i) ?? 0)
+  }
+
+  /// A return at the end of an access group.
+  mutating func emitGroupReturn(_ i: Instruction, _ slot: HostOperand) {
+    let extra = i.operands[0].kind == .immediate ? Int(i.immediate & 0xFFFF) : 0
+    code.legacy(HostOpcode(opcode: 0x8B, isWide: is64Bit), Host.r14, slot)
+    emitIndirect(i) { $0.moveStack($0.stackWidth + extra) }
+    finishSlowSite()
+  }
+
   mutating func emitConditionalJump(_ i: Instruction) -> Outcome {
     guard isNear(i), let target = target(i) else { return .refused }
     if Int(target) <= blockOffset {

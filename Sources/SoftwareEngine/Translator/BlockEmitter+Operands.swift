@@ -161,8 +161,8 @@ extension BlockEmitter {
       if form.isByteRM, (4..<8).contains(host) { opcode.needsREX = true }
     } else if (form.writesRM && isLong && !form.isByteRM) || mustBeRegister(i) {
       // A 32-bit result clears the upper half.
-      code.load(Host.r14, .state(StateOffset.register(i.rm)))
-      rm = .register(Host.r14)
+      if !isPureLoad(i) { code.load(scratch, .state(StateOffset.register(i.rm))) }
+      rm = .register(scratch)
       rmStore = form.writesRM
     } else {
       rm = .state(StateOffset.register(i.rm))
@@ -175,8 +175,10 @@ extension BlockEmitter {
         reg = host
         if form.isByteRegister, (4..<8).contains(host) { opcode.needsREX = true }
       } else {
-        reg = rm.kind == .register && rm.number == Host.r14 ? Host.rcx : Host.r14
-        code.load(reg, .state(StateOffset.register(i.reg)))
+        reg = rm.kind == .register && rm.number == scratch ? Host.rcx : scratch
+        if !isPureLoad(i) || !form.writesRegister {
+          code.load(reg, .state(StateOffset.register(i.reg)))
+        }
         if form.writesRegister { regStore = reg }
       }
     }
@@ -190,9 +192,12 @@ extension BlockEmitter {
     code.immediate(i.immediate, byteCount: form.immediateByteCount)
     // XADD of a register with itself leaves the sum.
     if let regStore { code.store(regStore, .state(StateOffset.register(i.reg))) }
-    if rmStore { code.store(Host.r14, .state(StateOffset.register(i.rm))) }
+    if rmStore { code.store(scratch, .state(StateOffset.register(i.rm))) }
     return .emitted
   }
+
+  /// A register to work in: in an access group R14 holds the host address.
+  private var scratch: UInt8 { isInGroup ? Host.rcx : Host.r14 }
 
   /// What differs between a register and memory beyond the operand's place.
   private func mustBeRegister(_ i: Instruction) -> Bool {
@@ -284,6 +289,14 @@ extension BlockEmitter {
     linearIsSaved = true
   }
 
+  /// Whether an instruction writes its destination, if that is a register, without having read it.
+  private func isPureLoad(_ i: Instruction) -> Bool {
+    switch i.operation {
+    case .mov, .movzx, .movsx, .movsxd: i.operandSize >= 4
+    default: false
+    }
+  }
+
   // MARK: Members of access groups
 
   /// Whether a memory access takes no more than a register in RCX.
@@ -296,7 +309,7 @@ extension BlockEmitter {
   }
 
   /// Emits such an access with its operand at a host address.
-  mutating func emitMember(_ i: Instruction, _ memory: HostOperand) {
+  mutating func emitPlainMember(_ i: Instruction, _ memory: HostOperand) {
     if !i.traits.isDisjoint(with: [.sse, .avx]), HostInstruction.handles(i) {
       emitVectorMember(i, memory)
       return
@@ -314,7 +327,9 @@ extension BlockEmitter {
         if form.isByteRegister, (4..<8).contains(host) { opcode.needsREX = true }
       } else {
         reg = Host.rcx
-        code.load(reg, .state(StateOffset.register(i.reg)))
+        if !isPureLoad(i) || !form.writesRegister {
+          code.load(reg, .state(StateOffset.register(i.reg)))
+        }
       }
     }
     code.legacy(opcode, reg, memory)
@@ -362,8 +377,8 @@ extension BlockEmitter {
       if let host = Host.register(i.rm) {
         code.moveImmediate(host, extended)
       } else {
-        code.moveImmediate(Host.r14, extended)
-        code.store(Host.r14, .state(StateOffset.register(i.rm)))
+        code.moveImmediate(scratch, extended)
+        code.store(scratch, .state(StateOffset.register(i.rm)))
       }
       return .emitted
     case 0x90...0x97:
@@ -418,14 +433,8 @@ extension BlockEmitter {
     guard i.hasMemoryOperand else { return .refused }
     let isWide = i.prefixes.contains(.rexW)
     let isWord = i.prefixes.contains(.operandSize) && !isWide
-    // In one piece where all registers are at hand.
-    if let host = Host.register(i.reg), !isWord, i.base < 16, let base = Host.register(i.base),
-      i.index >= 16 || Host.register(i.index) != nil
-    {
-      let index = i.index < 16 ? Host.register(i.index)! : 4
-      code.address(
-        host, base: base, index: index, scale: i.index < 16 ? i.scale : 0,
-        Int32(truncatingIfNeeded: i.displacement), isWide: isWide && i.addressSize == 8)
+    if let host = Host.register(i.reg), !isWord, isPlainLoadAddress(i) {
+      emitPlainLoadAddress(i, host, isWide: isWide && i.addressSize == 8)
       return .emitted
     }
     emitOffset(i)
@@ -441,6 +450,31 @@ extension BlockEmitter {
     }
     code.move(host, Host.r14, isWide: isWide)
     return .emitted
+  }
+
+  /// Whether LEA's result goes to a register and takes no more than RCX besides.
+  func isPlainLoadAddress(_ i: Instruction) -> Bool {
+    guard i.hasMemoryOperand, Host.register(i.reg) != nil, i.operandSize >= 4, i.addressSize >= 4
+    else { return false }
+    if i.base == Instruction.ripRegister {
+      let value = Int64(nextOffset) + i.displacement
+      return abs(value) < 1 << 31 - 8192
+    }
+    guard i.base < 16 else { return false }
+    return i.index >= 16 || Host.register(i.base) != nil || Host.register(i.index) != nil
+  }
+
+  private mutating func emitPlainLoadAddress(_ i: Instruction, _ host: UInt8, isWide: Bool) {
+    if i.base == Instruction.ripRegister {
+      code.load(Host.rcx, .state(StateOffset.codePage))
+      return code.address(
+        host, base: Host.rcx, Int32(Int64(nextOffset) + i.displacement), isWide: isWide)
+    }
+    let base = fetch(i.base, into: Host.rcx)
+    let index = i.index < 16 ? fetch(i.index, into: Host.rcx) : 4
+    code.address(
+      host, base: base, index: index, scale: i.index < 16 ? i.scale : 0,
+      Int32(truncatingIfNeeded: i.displacement), isWide: isWide)
   }
 
   // MARK: BMI

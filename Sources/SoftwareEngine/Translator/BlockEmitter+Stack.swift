@@ -11,7 +11,7 @@ extension BlockEmitter {
   /// Takes the slot.
   mutating func emitPushCommit() { moveStack(-stackWidth) }
 
-  private func slotOpcode(_ opcode: UInt8) -> HostOpcode {
+  func slotOpcode(_ opcode: UInt8) -> HostOpcode {
     HostOpcode(opcode: opcode, isWide: is64Bit)
   }
 
@@ -33,7 +33,7 @@ extension BlockEmitter {
       if let host = Host.register(operand.number) {
         code.legacy(slotOpcode(0x89), host, .guest)
         emitPushCommit()
-        code.move(Host.r14, Host.guestRSP)
+        if !cpu.env.storesSkipCode { code.move(Host.r14, Host.guestRSP) }
       } else {
         emitStoreToSlot(StateOffset.register(operand.number))
       }
@@ -42,7 +42,7 @@ extension BlockEmitter {
       code.legacy(slotOpcode(0xC7), 0, .guest)
       code.word32(Int32(truncatingIfNeeded: i.immediate))
       emitPushCommit()
-      code.move(Host.r14, Host.guestRSP)
+      if !cpu.env.storesSkipCode { code.move(Host.r14, Host.guestRSP) }
     case .memory:
       guard emitLinear(i) else { return .refused }
       emitLookUp(i, size: stackWidth, isWrite: false)

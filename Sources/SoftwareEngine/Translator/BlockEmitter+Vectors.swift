@@ -56,15 +56,21 @@ extension BlockEmitter {
     return .emitted
   }
 
-  /// Whether an access can be in an access group: it cannot fault for its alignment.
+  /// Whether an access can be in an access group, where at most 16 bytes can be required to be aligned.
   func isPlainVectorAccess(_ i: Instruction) -> Bool {
-    guard !i.traits.isDisjoint(with: [.sse, .avx]), isPlainVector(i),
-      !i.traits.contains(.alignedOperand)
-    else { return false }
+    guard !i.traits.isDisjoint(with: [.sse, .avx]), isPlainVector(i) else { return false }
     for position in 0..<4 where i.operands[position].kind == .memory {
       let size = i.operands[position].byteCount
-      guard (1...32).contains(size) else { return false }
-      return size < 16 || isUnaligned(i)
+      return (1...32).contains(size) && (!mustBeAligned(i) || size == 16)
+    }
+    return false
+  }
+
+  /// Whether an access faults on the host if it is misaligned.
+  func mustBeAligned(_ i: Instruction) -> Bool {
+    for position in 0..<4 where i.operands[position].kind == .memory {
+      return i.traits.contains(.alignedOperand)
+        || i.operands[position].byteCount >= 16 && !isUnaligned(i)
     }
     return false
   }

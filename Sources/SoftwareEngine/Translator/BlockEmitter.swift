@@ -15,6 +15,8 @@ import X86Decoder
   var nextOffset: Int
   /// How many instructions of the block precede the current one.
   var executed = 0
+  /// How many instructions the block has.
+  private(set) var blockLength = 0
   /// The current instruction's slow site, once it has one; ~0 before.
   var slowSite: UInt32 = ~0
   var pendingCount = 0
@@ -26,6 +28,10 @@ import X86Decoder
   var source = FlagSource.none
   /// The instruction is in an access group, whose look-up is done.
   var isInGroup = false
+  /// An access group had an instruction that cannot be in one: the block must be emitted without groups.
+  var groupsAreRefused = false
+  /// What is still to be added to the guest's RSP, in a group.
+  var pendingStack = 0
   /// Look-ups must leave the flags alone.
   var keepsFlags = false
   /// The current instruction's effect on flags, and whether it recovers them once its look-up is done.
@@ -59,21 +65,31 @@ import X86Decoder
 
   // MARK: A block
 
+  /// Emits a plan of `total` instructions, and what of it is put off.
+  mutating func emitBlock(_ total: Int, hasGroups: Bool, firstFault: Int) {
+    let hasEnded = emitPlan(total, hasGroups: hasGroups)
+    blockLength = executed
+    if !hasEnded { emitEdge(executed: executed, target: Int32(nextOffset)) }
+    emitPutOffRuns()
+    emitPutOffGroups()
+    emitPending(firstFault: firstFault)
+  }
+
   /// Emits a plan of `total` instructions; returns whether nothing follows the last one.
-  mutating func emitPlan(_ total: Int) -> Bool {
+  private mutating func emitPlan(_ total: Int, hasGroups: Bool) -> Bool {
     // Short blocks, which tests ask for, are of single instructions.
-    let isWhole = cpu.env.maximumBlockLength > 16
+    let isWhole = hasGroups && cpu.env.maximumBlockLength > 16
     var number = 0
     while number < total, !isFull {
       let i = begin(number)
+      if isWhole, let group = accessGroup(total) {
+        if emitGroup(group) { return true }
+        number += group.count
+        continue
+      }
       if isWhole, let run = stackRun(total) {
         emitRun(run)
         number += run.count
-        continue
-      }
-      if isWhole, let group = accessGroup(total) {
-        emitGroup(group)
-        number += group.count
         continue
       }
       prepareFlags(i)

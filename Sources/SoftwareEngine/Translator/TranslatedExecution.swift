@@ -314,18 +314,22 @@ extension CPU {
     code.address(Host.rcx, base: Host.r14, Int32(-start))
     code.store(Host.rcx, .state(StateOffset.codePage))
     let entry = unsafe code.cursor
-    var emitter = unsafe BlockEmitter(
-      code: code, translator: translator, stubs: translator.stubs, cpu: self, key: key,
-      blockOffset: start, offset: start, nextOffset: start, entry: entry)
-    let firstFault = translator.faultTotal
     let total = plan(translator, start: start)
-    let hasEnded = emitter.emitPlan(total)
-    guard emitter.executed > 0 else { return 0 }
-    let count = emitter.executed
-    if !hasEnded { emitter.emitEdge(executed: count, target: Int32(emitter.nextOffset)) }
-    emitter.emitPutOffRuns()
-    emitter.emitPutOffGroups()
-    emitter.emitPending(firstFault: firstFault)
+    guard total > 0 else { return 0 }
+    let firstFault = translator.faultTotal
+    func emit(hasGroups: Bool) -> BlockEmitter {
+      var emitter = unsafe BlockEmitter(
+        code: code, translator: translator, stubs: translator.stubs, cpu: self, key: key,
+        blockOffset: start, offset: start, nextOffset: start, entry: entry)
+      emitter.emitBlock(total, hasGroups: hasGroups, firstFault: firstFault)
+      return emitter
+    }
+    var emitter = emit(hasGroups: true)
+    if emitter.groupsAreRefused {
+      translator.dropFaults(from: firstFault)
+      emitter = emit(hasGroups: false)
+    }
+    let count = emitter.blockLength
     unsafe translator.cursor = emitter.code.cursor
     translator.statistics.blocks &+= 1
     translator.statistics.instructions &+= UInt64(count)

@@ -24,6 +24,7 @@ struct TranslationState {
   var codePage: UInt64 = 0
   var indexMask = TLBSet.indexMask
   var pageMask: UInt64 = ~4095
+  var alignmentMask: UInt64 = 15
   /// The address bits that select an entry of a jump table; 0, which finds nothing, when attention is due.
   var jumpMask = JumpTable.indexMask
   /// The vCPU's `ExtendedState`.
@@ -60,6 +61,7 @@ enum StateOffset {
   static let codePage = field(\.codePage)
   static let indexMask = field(\.indexMask)
   static let pageMask = field(\.pageMask)
+  static let alignmentMask = field(\.alignmentMask)
   static let jumpMask = field(\.jumpMask)
   static let extended = field(\.extended)
   static let tlbSets = field(\.tlbSets)

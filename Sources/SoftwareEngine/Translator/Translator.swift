@@ -186,6 +186,9 @@ import X86
     unsafe faultCount.pointee = UInt32(count + 1)
   }
 
+  /// Forgets the notes from a number on.
+  func dropFaults(from number: Int) { unsafe faultCount.pointee = UInt32(number) }
+
   func faultSite(_ number: Int) -> UInt32 { unsafe faults[number].site }
 
   var faultTotal: Int { unsafe Int(faultCount.pointee) }
