@@ -310,10 +310,17 @@ extension CPU {
     let start = Int(physical & 4095)
     var code = unsafe Assembler(cursor: translator.cursor)
     let indirectEntry = unsafe code.cursor
-    // lea rcx, [r14 - start]
+    // The code page is stored only if it is another one: what follows would have to wait for the target, which
+    // branch prediction otherwise runs ahead of.
+    code.load(Host.rcx, .state(StateOffset.codePage))
+    code.bytes(0x48, 0xF7, 0xD1)  // not rcx
+    code.address(Host.rcx, base: Host.rcx, index: Host.r14, Int32(1 - start))
+    code.bytes(0xE3, 0)  // jrcxz
+    let skip = unsafe code.cursor
     code.address(Host.rcx, base: Host.r14, Int32(-start))
     code.store(Host.rcx, .state(StateOffset.codePage))
     let entry = unsafe code.cursor
+    unsafe (skip - 1).pointee = UInt8(truncatingIfNeeded: entry - skip)
     let total = plan(translator, start: start)
     guard total > 0 else { return 0 }
     let firstFault = translator.faultTotal
