@@ -38,11 +38,13 @@ guests:
 	@Scripts/fetch-guests.sh || echo "martlet: some guests are missing; their tests will be skipped" >&2
 	@for a in amd64 i386; do Scripts/build-initramfs.sh $$a || true; done
 
+# ONLY=compute (or boot, loop, system, programs; several with commas) measures less, BENCH_RUNS=n other than three rounds.
+ONLY ?= all
 bench:
 	@Scripts/install-packages.sh bench
 	@Scripts/fetch-guests.sh cloud-amd64
 	@$(SWIFT) build -c release --product martlet $(CHECKED) >&2
-	@Benchmarks/run.py $(ARGS)
+	@Benchmarks/run.py --only $(ONLY) $(ARGS)
 
 lint:
 	@$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)

@@ -3,10 +3,9 @@
 
 Guests run the same kernel, initramfs, memory, CPUs and command line, in turns, in the same run, so that the
 host's moods hit all alike. Printed are medians of seconds and their ratios; less is better.
-
-usage: run.py [--rounds N] [--cpus N] [--martlet PATH] [--json FILE]
 """
 import argparse
+import datetime
 import json
 import math
 import os
@@ -15,25 +14,42 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
 GUESTS = pathlib.Path(os.environ.get("MARTLET_GUESTS") or CACHE / "martlet" / "guests")
-MARKER = b"martlet: the guest is up"
+MARKER = "martlet: the guest is up"
 RATE = "martlet: kiloinstructions per second "
 RESULT = "bench: "
+# Bytes a second, last on the line; taken as the seconds for a gigabyte.
+OPENSSL = "openssl: "
 # `nokaslr` makes runs alike; the rest is what `make run` uses.
 APPEND = "console=ttyS0 panic=-1 nokaslr martlet.script="
 MEMORY = "512M"
+PROGRAM_MEMORY = "2G"
+# Each real program runs in as many copies as there are CPUs.
+PROGRAM_CPUS = (1, 2)
 TIME_LIMIT = 600
+# What a guest may claim beside the host's clock before it is reported: a factor and seconds.
+CLOCK_TOLERANCE = (1.05, 0.1)
 
 GROUPS = {
     "integer": ["fib", "sieve", "qsort", "hash", "sha256", "bytecode", "strings", "lz"],
     "scalar floating point": ["nbody"],
     "packed floating point": ["matmul"],
     "system work": ["syscall", "pipe", "fault", "forkexec", "memcpy"],
+    **{f"real programs, {cpus} CPU": [
+        f"{program} ×{cpus}" for program in (
+            "python3", "perl", "gcc", "sqlite3", "xz", "openssl sha256", "openssl aes-128-cbc")]
+       for cpus in PROGRAM_CPUS},
 }
+INTEGER = GROUPS["integer"]
+COMPUTE = INTEGER + GROUPS["scalar floating point"] + GROUPS["packed floating point"]
+# The programs of the small guest by what `--only` calls them.
+PROGRAMS = {"loop": "integer-loop", "compute": "compute-kernels", "system": "system-work"}
+PARTS = ["boot", *PROGRAMS, "programs"]
 
 
 def build(directory):
@@ -55,71 +71,130 @@ def build(directory):
     return image, programs
 
 
-def contestants(martlet, image, cpus):
-    """Command and environment of each that boots the guest."""
-    kernel = GUESTS / "cloud-amd64" / "vmlinuz"
-    found = {}
-    if martlet.exists():
-        run = [martlet, "run", "--engine", "software", "--memory", MEMORY, "--cpus", str(cpus),
-               "--kernel", kernel, "--initrd", image, "--append"]
-        found["martlet"] = (run + [APPEND + "benchmark"], {})
+def qemu(memory, cpus, kernel, image, append):
+    return ["qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-accel", "tcg,thread=multi",
+            "-m", memory, "-smp", str(cpus), "-nodefaults", "-display", "none", "-serial", "stdio",
+            "-no-reboot", "-kernel", kernel, "-initrd", image, "-append", append]
+
+
+def martlet(path, memory, cpus, kernel, image, append):
+    return [path, "run", "--engine", "software", "--memory", memory, "--cpus", str(cpus),
+            "--kernel", kernel, "--initrd", image, "--append", append]
+
+
+def contestants(path, only):
+    """How each contestant boots a guest: its name, and a function that makes the command."""
+    found = {"martlet": lambda *guest: martlet(path, *guest)}
+    if "loop" in only:
         # The interpreter would take minutes for the rest.
-        found["interpreter"] = (run + [APPEND + "loop"], {"MARTLET_TRANSLATION_THRESHOLD": "never"})
+        found["interpreter"] = found["martlet"]
     if shutil.which("qemu-system-x86_64"):
-        found["qemu-tcg"] = (
-            ["qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-accel", "tcg,thread=multi",
-             "-m", MEMORY, "-smp", str(cpus), "-nodefaults", "-display", "none", "-serial", "stdio",
-             "-no-reboot", "-kernel", kernel, "-initrd", image, "-append", APPEND + "benchmark"], {})
+        found["qemu-tcg"] = qemu
     return found
 
 
-def read(text, results):
-    """Collects what the programs print."""
-    for line in text.splitlines():
-        if line.startswith(RATE):
-            results["loop"] = 1e9 / (int(line[len(RATE):]) * 1000)
-        elif line.startswith(RESULT):
-            name, seconds, checksum = line[len(RESULT):].split()
-            results[name] = float(seconds)
-            results.setdefault("checksums", {})[name] = checksum
+def read(line, results, suffix=""):
+    """Takes in a line of what the programs print; returns the name of the result in it."""
+    if line.startswith(RATE):
+        results["loop"] = 1e9 / (int(line[len(RATE):]) * 1000)
+        return "loop"
+    if line.startswith(RESULT):
+        name, seconds, checksum = line[len(RESULT):].split()
+        results[name + suffix] = float(seconds)
+        results.setdefault("checksums", {})[name + suffix] = checksum
+        return name + suffix
+    if line.startswith(OPENSSL):
+        name, speed = line[len(OPENSSL):].split()
+        results[f"openssl {name}{suffix}"] = 1e9 / float(speed.split(":")[-1])
+    return None
 
 
-def boot(command, environment):
+def check_clock(name, claimed, elapsed):
+    """A guest's clock must not run slower than the host's: that would make the guest look fast."""
+    factor, seconds = CLOCK_TOLERANCE
+    if elapsed > claimed * factor + seconds:
+        print(f"  {name}: the guest says {claimed:.3f} s, the host's clock {elapsed:.3f} s", flush=True)
+
+
+def boot(command, environment, suffix=""):
     """Runs a guest to its end; returns seconds by name, `boot` for those to its first program."""
     results = {}
-    seen = b""
+    lines = []
     start = time.monotonic()
+    last = None
     process = subprocess.Popen(
         [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env={**os.environ, **environment})
+        stderr=subprocess.STDOUT, env={**os.environ, **environment})
+    timer = threading.Timer(TIME_LIMIT, process.kill)
+    timer.start()
     try:
-        while chunk := os.read(process.stdout.fileno(), 65536):
-            seen += chunk
-            if "boot" not in results and MARKER in seen:
-                results["boot"] = time.monotonic() - start
-            if time.monotonic() - start > TIME_LIMIT:
-                break
+        for raw in process.stdout:
+            now = time.monotonic()
+            line = raw.decode(errors="replace").strip()
+            lines.append(line)
+            if line == MARKER:
+                results["boot"] = now - start
+            name = read(line, results, suffix)
+            # The loop measures several times and names the best: nothing to compare.
+            if name and name != "loop" and last is not None:
+                check_clock(name, results[name], now - last)
+            if name or line == MARKER:
+                last = now
     finally:
+        timer.cancel()
         process.kill()
-        errors = process.communicate()[1]
-    read(seen.decode(errors="replace"), results)
-    if "loop" not in results:
-        tail = (seen + errors)[-800:].decode(errors="replace")
-        raise SystemExit(f"the guest did not get through:\n{tail}")
+        process.wait()
+    if process.returncode or "boot" not in results:
+        raise SystemExit("the guest did not get through:\n" + "\n".join(lines[-12:]))
     return results
 
 
-def native(programs):
+def native(commands):
     results = {}
-    for program in programs:
-        output = subprocess.run([program], stdout=subprocess.PIPE, check=True).stdout
-        read(output.decode(), results)
+    for command, suffix in commands:
+        output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+        for line in output.decode().splitlines():
+            read(line, results, suffix)
     return results
+
+
+def run_round(guests, image, programs, only):
+    """Measures once, everyone in turn: what follows on each other in time is compared."""
+    kernel = GUESTS / "cloud-amd64" / "vmlinuz"
+    measured = {name: {} for name in ["native", *guests]}
+
+    def take(name, results):
+        ours = measured[name]
+        ours.setdefault("checksums", {}).update(results.pop("checksums", {}))
+        ours.update(results)
+
+    chosen = [program for part, program in PROGRAMS.items() if part in only]
+    if chosen or "boot" in only:
+        take("native", native([([program], "") for program in programs if program.name in chosen]))
+        for name, command in guests.items():
+            alone = name == "interpreter"
+            append = f"{APPEND}benchmark martlet.only={','.join(chosen[:1] if alone else chosen)}"
+            environment = {"MARTLET_TRANSLATION_THRESHOLD": "never"} if alone else {}
+            take(name, boot(command(MEMORY, 1, kernel, image, append), environment))
+    if "programs" in only:
+        for cpus in PROGRAM_CPUS:
+            suffix = f" ×{cpus}"
+            take("native", native([(["chroot", GUESTS / "benchmark-root", "/bench/run", str(cpus)], suffix)]))
+            for name, command in guests.items():
+                if name == "interpreter":
+                    continue
+                append = APPEND.split(" martlet.script")[0]
+                system = GUESTS / "benchmark-root.cpio"
+                results = boot(command(PROGRAM_MEMORY, cpus, kernel, system, append), {}, suffix)
+                # Unpacking 300 MB is no boot to compare.
+                del results["boot"]
+                take(name, results)
+    return measured
 
 
 def check(rounds):
     """All must have computed the same."""
-    expected = rounds["native"][0]["checksums"]
+    expected = rounds["native"][0].get("checksums", {})
     for name, runs in rounds.items():
         for run in runs:
             for kernel, checksum in run.get("checksums", {}).items():
@@ -154,43 +229,63 @@ def show(medians):
         faster = geometric_mean([ratio(name, "qemu-tcg") for name in names])
         print(f"{'  geometric mean, ' + label:72}{cell(slower)}{cell(1 / faster if faster else None)}")
 
-    row("boot", "boot to the first program")
-    row("loop", "1e9 instructions, loop")
+    def has(names):
+        return any(name in results for results in medians.values() for name in names)
+
+    for name, label in (("boot", "boot to the first program"), ("loop", "1e9 instructions, loop")):
+        if has([name]):
+            row(name, label)
     for group, names in GROUPS.items():
+        if not has(names):
+            continue
         for name in names:
             row(name, name)
         if len(names) > 1:
             mean(group, names)
-    mean("compute", [name for group, names in GROUPS.items() if group != "system work" for name in names])
+        if group == "packed floating point":
+            mean("compute", COMPUTE)
+
+
+def parse_only(text):
+    parts = PARTS if text == "all" else text.split(",")
+    for part in parts:
+        if part not in PARTS:
+            raise argparse.ArgumentTypeError(f"'{part}' is none of all, {', '.join(PARTS)}")
+    return parts
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("BENCH_RUNS", 3)))
-    parser.add_argument("--cpus", type=int, default=1)
-    parser.add_argument("--json", type=pathlib.Path, help="write all results to this file")
+    parser.add_argument("--only", type=parse_only, default=PARTS, metavar="PART[,PART]...",
+                        help=f"all (default), {', '.join(PARTS)}")
+    parser.add_argument("--json", type=pathlib.Path,
+                        help="write all results here (default: Benchmarks/results/TIME.json)")
     parser.add_argument("--martlet", type=pathlib.Path,
                         default=ROOT / ".build" / "release" / "martlet")
     options = parser.parse_args()
+    if "programs" in options.only:
+        subprocess.run([ROOT / "Scripts" / "build-benchmark-root.sh"], check=True)
     with tempfile.TemporaryDirectory() as directory:
         image, programs = build(pathlib.Path(directory))
-        guests = contestants(options.martlet, image, options.cpus)
+        guests = contestants(options.martlet, options.only)
         rounds = {name: [] for name in ["native", *guests]}
         for number in range(options.rounds):
-            rounds["native"].append(native(programs))
-            for name, (command, environment) in guests.items():
-                rounds[name].append(boot(command, environment))
-                print(f"round {number + 1}: {name:12} {rounds[name][-1]['boot']:6.2f} s to boot",
-                      flush=True)
-    check(rounds)
+            print(f"round {number + 1} of {options.rounds}", flush=True)
+            for name, results in run_round(guests, image, programs, options.only).items():
+                rounds[name].append(results)
     medians = {
-        who: {name: statistics.median(run[name] for run in runs)
+        who: {name: statistics.median(run[name] for run in runs if name in run)
               for name in runs[0] if name != "checksums"}
         for who, runs in rounds.items()}
-    print(f"\nmedians of {options.rounds} rounds, {MEMORY}, {options.cpus} CPUs, Debian's cloud kernel")
+    when = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    output = options.json or ROOT / "Benchmarks" / "results" / f"{when.replace(':', '')}.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps({"time": when, "medians": medians, "rounds": rounds}, indent=1))
+    print(f"\nmedians of {options.rounds} rounds, Debian's cloud kernel")
     show(medians)
-    if options.json:
-        options.json.write_text(json.dumps({"medians": medians, "rounds": rounds}, indent=1))
+    print(f"\nall rounds: {output}")
+    check(rounds)
 
 
 if __name__ == "__main__":

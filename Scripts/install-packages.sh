@@ -9,7 +9,7 @@ set -eu
 case "${1:-}" in
 run) wanted="busybox-static gzip" ;;
 test) wanted="busybox-static gzip gcc libc6-dev libzydis-dev acpica-tools dmidecode" ;;
-bench) wanted="busybox-static gzip qemu-system-x86 gcc libc6-dev python3" ;;
+bench) wanted="busybox-static gzip qemu-system-x86 gcc libc6-dev python3 mmdebstrap" ;;
 *) die "usage: install-packages.sh run|test|bench" ;;
 esac
 
