@@ -29,7 +29,8 @@ extension CPU {
     // Budgets are exact to the instruction, which linked blocks are not.
     guard !state.isBudgetLimited else { return .interpret }
     let heat = unsafe block.pointee.heat
-    guard heat >= env.translationThreshold else {
+    // A straddling instruction costs the interpreter a decoding each time.
+    guard unsafe heat >= env.translationThreshold || block.pointee.physical == ~0 else {
       // SAFETY: blocks lie in the cache's table, which is this CPU's.
       unsafe UnsafeMutablePointer(mutating: block).pointee.heat = heat &+ 1
       return .interpret
@@ -42,8 +43,9 @@ extension CPU {
     _ translator: Translator, _ block: UnsafePointer<Block>
   ) -> TranslatedOutcome {
     let key = translationKey
-    let physical = unsafe block.pointee.physical
-    guard key != .none, physical != ~0 else { return .interpret }
+    guard key != .none else { return .interpret }
+    let linear = (state.linearBase[1] &+ rip) & state.linearMask
+    let physical = state.codePhysicalPage | (linear & 4095)
     var number = translator.find(physical, key)
     if number == 0 {
       number = translate(translator, physical, key)
@@ -130,6 +132,11 @@ extension CPU {
           rip =
             (state.translation.scratch &+ UInt64(bitPattern: Int64(site.target)))
             & state.linearMask
+        case .straddle:
+          rip = state.translation.codePage &+ UInt64(site.blockOffset)
+          storeFlagsFromHost()
+          leaveStraddling(translator, site, key)
+          return .lookAgain
         case .dead:
           rip = state.translation.codePage &+ UInt64(site.blockOffset)
         }
@@ -321,13 +328,19 @@ extension CPU {
     code.store(Host.rcx, .state(StateOffset.codePage))
     let entry = unsafe code.cursor
     unsafe (skip - 1).pointee = UInt8(truncatingIfNeeded: entry - skip)
-    let total = plan(translator, start: start)
-    guard total > 0 else { return 0 }
+    var total = plan(translator, start: start)
+    var secondPage: UInt32?
+    if total == 0 {
+      secondPage = planStraddling(translator, start: start)
+      guard secondPage != nil else { return 0 }
+      total = 1
+    }
     let firstFault = translator.faultTotal
     func emit(hasGroups: Bool) -> BlockEmitter {
       var emitter = unsafe BlockEmitter(
         code: code, translator: translator, stubs: translator.stubs, cpu: self, key: key,
         blockOffset: start, offset: start, nextOffset: start, entry: entry)
+      if let secondPage { emitter.emitSecondPageCheck(secondPage) }
       emitter.emitBlock(total, hasGroups: hasGroups, firstFault: firstFault)
       return emitter
     }
@@ -340,10 +353,12 @@ extension CPU {
     unsafe translator.cursor = emitter.code.cursor
     translator.statistics.blocks &+= 1
     translator.statistics.instructions &+= UInt64(count)
-    return translator.insert(
+    let number = translator.insert(
       TranslatedBlock(
         physical: physical, key: key, entry: unsafe translator.offset(entry),
-        indirectEntry: unsafe translator.offset(indirectEntry), vectors: 0),
+        indirectEntry: unsafe translator.offset(indirectEntry)),
       ramPage: Int(state.codeRAMPage))
+    if let secondPage { translator.insertDependence(of: number, onPage: Int(secondPage)) }
+    return number
   }
 }

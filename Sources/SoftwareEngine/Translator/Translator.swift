@@ -149,7 +149,7 @@ import X86
   var isNearlyFull: Bool {
     unsafe Int(offset(cursor)) + (256 << 10) > Self.codeCapacity
       || siteCount + 1024 > Self.siteCapacity || microCount + 256 > Self.microCapacity
-      || blockCount + 1 > Self.blockCapacity
+      || blockCount + 2 > Self.blockCapacity
   }
 
   /// Throws everything away.
@@ -231,6 +231,24 @@ import X86
     return UInt32(number)
   }
 
+  /// Notes that a block's last instruction ends in another RAM page than the block's.
+  func insertDependence(of number: UInt32, onPage ramPage: Int) {
+    let note = blockCount
+    unsafe (blocks + note).initialize(
+      to: TranslatedBlock(
+        physical: ~0, key: .none, entry: 0, indirectEntry: 0, dependent: number,
+        nextInPage: pages[ramPage]))
+    unsafe pages[ramPage] = UInt32(note)
+    blockCount = note + 1
+  }
+
+  /// Kills one block. There must be room.
+  func discard(_ number: UInt32) {
+    let block = unsafe blocks + Int(number)
+    unsafe remove(number, block.pointee)
+    unsafe kill(&block.pointee)
+  }
+
   /// Kills the blocks of a RAM page: whoever still jumps to one leaves at a site.
   func invalidate(ramPage: Int) {
     guard ramPage < pageCount, unsafe pages[ramPage] != 0 else { return }
@@ -239,10 +257,9 @@ import X86
     while number != 0 {
       // A page may hold a block for each of its bytes and keys.
       if isNearlyFull { return flush() }
-      let block = unsafe blocks + Int(number)
-      unsafe remove(number, block.pointee)
-      unsafe kill(&block.pointee)
-      number = unsafe block.pointee.nextInPage
+      let block = unsafe blocks[Int(number)]
+      discard(block.dependent != 0 ? block.dependent : number)
+      number = block.nextInPage
     }
   }
 
@@ -299,6 +316,8 @@ struct Site {
     case edge
     /// The same between pages: R14 holds the target's linear page, `target` the offset in it.
     case pageEdge
+    /// The second page of a straddling instruction is not `target`, the RAM page it was translated from.
+    case straddle
     /// The block was killed.
     case dead
   }
@@ -333,8 +352,8 @@ struct TranslatedBlock {
   /// address in R14.
   var entry: UInt32
   var indirectEntry: UInt32
-  /// What vector registers it wants loaded: 0, 1 (XMM), 2 (YMM). It sees to that itself.
-  var vectors: UInt8
+  /// Not a block, but that another block's instruction ends in this page: which one.
+  var dependent: UInt32 = 0
   var next: UInt32 = 0
   var nextInPage: UInt32 = 0
 }
