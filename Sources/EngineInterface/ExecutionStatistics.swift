@@ -11,11 +11,15 @@ public struct ExecutionStatistics: Hashable, Sendable {
   public var flushes: UInt64 = 0
   /// How often translated code was entered.
   public var entries: UInt64 = 0
-  /// Why it was left: an instruction whose memory access the TLB did not serve, a store to a page with code,
-  /// and a branch that was not linked yet or could not be.
+  /// Of `instructions`, those executed in translated code.
+  public var translatedExecutions: UInt64 = 0
+  /// Why it was left: an instruction whose memory access the TLB did not serve, an indirect branch whose target was not
+  /// known, a branch within its page or to another that was not linked yet (or no longer), a store to a page with code.
   public var memoryExits: UInt64 = 0
+  public var indirectExits: UInt64 = 0
+  public var edgeExits: UInt64 = 0
+  public var pageEdgeExits: UInt64 = 0
   public var storeExits: UInt64 = 0
-  public var branchExits: UInt64 = 0
   /// Instructions in translated blocks that the interpreter executes, by mnemonic.
   public var interpreted: [String: UInt64] = [:]
 
@@ -31,7 +35,10 @@ public struct ExecutionStatistics: Hashable, Sendable {
     a.entries += b.entries
     a.memoryExits += b.memoryExits
     a.storeExits += b.storeExits
-    a.branchExits += b.branchExits
+    a.edgeExits += b.edgeExits
+    a.pageEdgeExits += b.pageEdgeExits
+    a.indirectExits += b.indirectExits
+    a.translatedExecutions += b.translatedExecutions
     a.interpreted.merge(b.interpreted) { $0 + $1 }
   }
 }
@@ -45,9 +52,11 @@ extension ExecutionStatistics: CustomStringConvertible {
       \(instructions) instructions
       translated: \(translatedBlocks) blocks of \(translatedInstructions) instructions, \
       \(codeByteCount) bytes; \(killedBlocks) blocks written over, \(flushes) flushes
-      entered \(entries) times; left for memory \(memoryExits), stores to code \(storeExits), \
-      branches \(branchExits), interpreted instructions \(fallbacks)
-      interpreted most: \(most)
+      executed: \(translatedExecutions) instructions translated, \(instructions &- translatedExecutions) interpreted
+      entered \(entries) times; left for memory \(memoryExits), indirect branches \(indirectExits), \
+      branches within pages \(edgeExits) and between \(pageEdgeExits), stores to code \(storeExits), \
+      instructions not translated \(fallbacks)
+      not translated: \(most)
       """
   }
 }

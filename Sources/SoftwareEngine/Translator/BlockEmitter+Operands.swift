@@ -210,12 +210,13 @@ extension BlockEmitter {
   private mutating func emitWithHighRegisters(
     _ i: Instruction, _ form: Form, _ opcode: HostOpcode, isHighReg: Bool, isHighRM: Bool
   ) -> Outcome {
-    // CH lives in a register that has no high byte to name, and no REX prefix may stand beside the others.
-    let regHost = isHighReg ? i.reg : Host.register(i.reg)
-    let rmHost = isHighRM ? i.rm : Host.register(i.rm)
-    if isHighReg, i.reg == 5 { return .refused }
-    if isHighRM, i.rm == 5 { return .refused }
+    // No REX prefix may stand beside AH…BH. CH and CL are used in RCX, a copy of the guest's.
+    let regIsCX = form.hasRegister && i.reg == (isHighReg ? 5 : 1)
+    let rmIsCX = i.rm == (isHighRM ? 5 : 1)
+    let regHost = isHighReg || regIsCX ? i.reg : Host.register(i.reg)
+    let rmHost = isHighRM || rmIsCX ? i.rm : Host.register(i.rm)
     guard let rmHost, rmHost < 8, !opcode.isWide, !form.usesCL else { return .refused }
+    if i.operation == .div || i.operation == .idiv, rmIsCX || regIsCX { return .refused }
     if !isHighRM, form.isByteRM, rmHost >= 4 { return .refused }
     var reg = (i.modRM >> 3) & 7
     if form.hasRegister {
@@ -224,8 +225,12 @@ extension BlockEmitter {
       reg = regHost
     }
     if i.operation == .div || i.operation == .idiv { noteFault(i) }
+    if regIsCX || rmIsCX { code.move(Host.rcx, Host.guestRCX) }
     code.legacy(opcode, reg, .register(rmHost))
     code.immediate(i.immediate, byteCount: form.immediateByteCount)
+    if regIsCX && form.writesRegister || rmIsCX && form.writesRM {
+      code.move(Host.guestRCX, Host.rcx)
+    }
     return .emitted
   }
 

@@ -62,6 +62,7 @@ extension CPU {
     state.translation.count = 0
     defer {
       state.retired &+= 0 &- state.translation.count
+      translator.statistics.executions &+= 0 &- state.translation.count
       state.translation.count = 0
     }
     loadFlagsForHost()
@@ -88,6 +89,8 @@ extension CPU {
         case .slow:
           if site.isRefused {
             translator.statistics.interpreted[Int(site.target)] &+= 1
+          } else if unsafe isIndirectBranch(translator.micros[Int(site.micro)].handler) {
+            translator.statistics.indirectExits &+= 1
           } else {
             translator.statistics.memoryExits &+= 1
           }
@@ -123,12 +126,15 @@ extension CPU {
           storeFlagsFromHost()
           return .lookAgain
         case .target:
+          translator.statistics.indirectExits &+= 1
           rip = state.translation.scratch
         case .edge:
+          translator.statistics.edgeExits &+= 1
           rip =
             (state.translation.codePage &+ UInt64(bitPattern: Int64(site.target)))
             & state.linearMask
         case .pageEdge:
+          translator.statistics.pageEdgeExits &+= 1
           rip =
             (state.translation.scratch &+ UInt64(bitPattern: Int64(site.target)))
             & state.linearMask
@@ -140,7 +146,6 @@ extension CPU {
         case .dead:
           rip = state.translation.codePage &+ UInt64(site.blockOffset)
         }
-        translator.statistics.branchExits &+= 1
         guard attention == 0, let next = findTranslation(translator, key) else {
           storeFlagsFromHost()
           return .lookAgain
@@ -247,14 +252,18 @@ extension CPU {
     }
   }
 
+  private func isIndirectBranch(_ handler: Handler) -> Bool {
+    switch handler {
+    case .ret, .jmpIndirect, .callIndirect: true
+    default: false
+    }
+  }
+
   /// Remembers where an indirect branch went, if there is translated code.
   private func enterIndirect(
     _ translator: Translator, _ handler: Handler, _ key: TranslationKey
   ) {
-    switch handler {
-    case .ret, .jmpIndirect, .callIndirect: break
-    default: return
-    }
+    guard isIndirectBranch(handler) else { return }
     guard let next = findTranslation(translator, key) else { return }
     let entry = unsafe translator.blocks[Int(next)].indirectEntry
     let set = unsafe state.privilegeLevel == 3 ? state.userTLB : state.supervisorTLB

@@ -10,7 +10,10 @@ struct TranslationStatistics {
   var entries: UInt64 = 0
   var memoryExits: UInt64 = 0
   var storeExits: UInt64 = 0
-  var branchExits: UInt64 = 0
+  var edgeExits: UInt64 = 0
+  var pageEdgeExits: UInt64 = 0
+  var indirectExits: UInt64 = 0
+  var executions: UInt64 = 0
   /// Of instructions that are never translated, by `Operation`.
   var interpreted: [UInt64] = Array(repeating: 0, count: Operation.allCases.count)
 
@@ -23,7 +26,10 @@ struct TranslationStatistics {
     summary.entries = entries
     summary.memoryExits = memoryExits
     summary.storeExits = storeExits
-    summary.branchExits = branchExits
+    summary.edgeExits = edgeExits
+    summary.pageEdgeExits = pageEdgeExits
+    summary.indirectExits = indirectExits
+    summary.translatedExecutions = executions
     for operation in Operation.allCases where interpreted[Int(operation.rawValue)] > 0 {
       summary.interpreted["\(operation)"] = interpreted[Int(operation.rawValue)]
     }

@@ -32,11 +32,11 @@ import X86
 /// that wants attention clears `running`, which backward edges look at, and `jumpMask`, without which indirect
 /// branches find nothing.
 @safe final class Translator {
-  static let codeCapacity = 64 << 20
-  private static let siteCapacity = 1 << 20
-  private static let microCapacity = 1 << 19
-  private static let blockCapacity = 1 << 18
-  private static let bucketCount = 1 << 15
+  static let codeCapacity = 256 << 20
+  private static let siteCapacity = 1 << 22
+  private static let microCapacity = 1 << 21
+  private static let blockCapacity = 1 << 19
+  private static let bucketCount = 1 << 17
 
   private let memory: ExecutableMemory
   private let slot: Int32
