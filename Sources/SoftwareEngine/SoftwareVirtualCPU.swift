@@ -40,6 +40,7 @@ import X86
     let state = unsafe environment.rawMemory.state
     unsafe state.pointee.translation.extended = UInt64(
       UInt(bitPattern: environment.host.registers.base))
+    unsafe state.pointee.translation.state = UInt64(UInt(bitPattern: state))
     unsafe state.pointee.translation.tlbSets = UInt64(
       UInt(bitPattern: environment.rawMemory.tlb))
     unsafe state.pointee.translation.level2 = UInt64(
@@ -56,7 +57,10 @@ import X86
       }
     }
     if let translator = environment.translator {
-      environment.tlb.jumps.setWayOut(translator.wayOut)
+      unsafe withUnsafePointer(to: &state.pointee.translation.jumpMask) { mask in
+        unsafe environment.tlb.jumps.attach(translator, jumpMask: mask)
+      }
+      unsafe state.pointee.translation.jumps = environment.tlb.jumps.controlAddress
     }
   }
 

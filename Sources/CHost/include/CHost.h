@@ -8,4 +8,5 @@
 #include "terminal.h"
 #include "threads.h"
 #include "tlb.h"
+#include "translated.h"
 #include "kvm.h"

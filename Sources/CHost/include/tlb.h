@@ -9,10 +9,13 @@ enum {
   // Offsets of the arrays of a first-level set (`TLBSet` in Swift says what they hold).
   chost_tlb_read_tags = 0,
   chost_tlb_write_tags = 8 * chost_tlb_set_entries,
+  chost_tlb_execute_tags = 16 * chost_tlb_set_entries,
   chost_tlb_addends = 24 * chost_tlb_set_entries,
   chost_tlb_chunk_words = 32 * chost_tlb_set_entries,
+  chost_tlb_execute_keys = 40 * chost_tlb_set_entries,
   chost_tlb_ram_pages = 48 * chost_tlb_set_entries,
   chost_tlb_flags = 52 * chost_tlb_set_entries,
+  chost_tlb_execute_flags = 53 * chost_tlb_set_entries,
   chost_tlb_host_pages = 56 * chost_tlb_set_entries,
   chost_tlb_set_bytes = 64 * chost_tlb_set_entries,
   chost_tlb_sets = 3,

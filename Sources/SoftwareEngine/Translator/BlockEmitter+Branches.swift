@@ -133,6 +133,7 @@ extension BlockEmitter {
   private mutating func emitIndirect(_ i: Instruction, commit: (inout BlockEmitter) -> Void) {
     let number = key.has(TranslationKey.user) ? 0 : 1
     let table = VirtualCPUMemory.Offset.jumpTables + number * JumpTable.byteCount
+    let retry = unsafe code.cursor
     code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
     if !flagsInHost || source.isScratchFree && !keepsFlags {
       flagsInHost = false
@@ -141,8 +142,7 @@ extension BlockEmitter {
         HostOpcode(opcode: 0x3B, isWide: true), Host.r14,
         .stateArray(table + JumpTable.linears, index: Host.rcx))
       code.bytes(0x0F, 0x85)
-      let site = requireSlowSite(i)
-      unsafe addPending(code.displacement(to: nil), site: site)
+      unsafe addPendingSearch(code.displacement(to: nil), i, retry)
       commit(&self)
       let losesIndex = !source.isScratchFree
       recoverFlags()
@@ -151,7 +151,7 @@ extension BlockEmitter {
       code.load(Host.rcx, .stateArray(table + JumpTable.tags, index: Host.rcx))
       code.address(Host.rcx, base: Host.rcx, index: Host.r14, 0)
       code.bytes(0xE3, 0x05)  // jrcxz +5
-      jumpToSlowSite(i)
+      unsafe addPendingSearch(code.jump(nil), i, retry)
       commit(&self)
       // If attention came in between, this finds entry 0, which leads out.
       code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
@@ -159,6 +159,18 @@ extension BlockEmitter {
     code.address(Host.count, base: Host.count, Int32(-(executed + 1)))
     code.legacy(
       HostOpcode(opcode: 0xFF), 4, .stateArray(table + JumpTable.targets, index: Host.rcx))
+  }
+
+  /// Has a jump to `place` enter the target in the table and look again; failing that, to the slow site.
+  private mutating func addPendingSearch(
+    _ place: UnsafeMutablePointer<UInt8>, _ i: Instruction, _ retry: UnsafeMutablePointer<UInt8>
+  ) {
+    let site = requireSlowSite(i)
+    // SAFETY: `isFull` ends the block in time.
+    unsafe (translator.pending + pendingCount).initialize(
+      to: PendingJump(
+        place: place, site: site, flags: flagsNow, retry: retry, isSearch: true, isEdge: false))
+    pendingCount += 1
   }
 
   /// Leaves for a direct target: counts, looks for attention when going backwards, and jumps once linked.

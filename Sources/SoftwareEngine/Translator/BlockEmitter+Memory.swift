@@ -6,7 +6,7 @@ extension BlockEmitter {
   /// The byte offset of the TLB set that this block's data accesses use.
   private var set: Int { VirtualCPUMemory.Offset.tlb + setNumber * TLBSet.byteCount }
 
-  private var setNumber: Int {
+  var setNumber: Int {
     key.has(TranslationKey.user) ? 0 : (key.has(TranslationKey.override) ? 2 : 1)
   }
 

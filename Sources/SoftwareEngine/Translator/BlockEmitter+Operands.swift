@@ -29,7 +29,11 @@ extension BlockEmitter {
       isWide: i.prefixes.contains(.rexW))
     // XCHG locks by itself; elsewhere the prefix counts.
     opcode.isLocked = i.prefixes.contains(.lock)
-    if i.hasMemoryOperand { return emitWithMemory(i, form, opcode) }
+    if i.hasMemoryOperand {
+      // BT and the like with a register offset.
+      let isBitString = i.map == .map0F && i.opcode & 0xE7 == 0xA3
+      return isBitString ? emitBitString(i, opcode) : emitWithMemory(i, form, opcode)
+    }
     if opcode.isLocked { return .refused }
     return emitWithRegisters(i, form, opcode)
   }
@@ -88,9 +92,7 @@ extension BlockEmitter {
       case 0x90...0x9F:
         form.hasRegister = false
         form.isByteRM = true
-      case 0xA3, 0xAB, 0xB3, 0xBB:
-        // A register offset reaches beyond the memory operand.
-        if i.hasMemoryOperand { return false }
+      case 0xA3, 0xAB, 0xB3, 0xBB: break
       case 0xBA:
         form.hasRegister = false
         form.immediateByteCount = 1
@@ -288,7 +290,7 @@ extension BlockEmitter {
   }
 
   /// Keeps R14 for `emitStoreCheck`.
-  private mutating func saveLinear() {
+  mutating func saveLinear() {
     guard !linearIsSaved else { return }
     code.store(Host.r14, .state(StateOffset.linear))
     linearIsSaved = true

@@ -135,6 +135,7 @@ import X86Decoder
       .bsf, .bsr, .tzcnt, .lzcnt, .popcnt, .bt, .bts, .btr, .btc, .rol, .ror, .rcl, .rcr, .shl,
       .shr, .sar, .shld, .shrd, .adcx, .adox, .movbe, .crc32, .cmpxchg8b, .cmpxchg16b:
       return emitGeneral(i)
+    case .movs, .stos: return emitString(i)
     case .bswap: return emitByteSwap(i)
     case .lea: return emitLoadAddress(i)
     case .cbw, .cwd, .lahf, .sahf, .clc, .stc, .cmc:
@@ -262,8 +263,10 @@ import X86Decoder
             HostOpcode(opcode: 0x2B, isWide: true), Host.r14,
             .stateArray(Int(jump.tags), index: Host.rcx))
         }
+        if jump.isSearch { code.moveImmediate(Host.rcx, UInt64(key.rawValue)) }
         code.byte(0xE8)  // call
-        _ = unsafe code.displacement(to: stubs.refills[Int(jump.refill)])
+        _ = unsafe code.displacement(
+          to: jump.isSearch ? stubs.findTarget : stubs.refills[Int(jump.refill)])
         let found = unsafe emitForwardCounterJump()
         last = jump.site
         lastFlags = jump.flags

@@ -1,14 +1,16 @@
+import CHost
+
 /// The layout of a table of targets of indirect branches by linear address.
 enum JumpTable {
   /// Entries; a power of two.
-  static let size = 4096
+  static let size = Int(chost_jump_entries)
   /// Negated linear addresses.
-  static let tags = 0
+  static let tags = Int(chost_jump_tags)
   /// Host addresses of the blocks' indirect entries.
-  static let targets = 8 * size
+  static let targets = Int(chost_jump_targets)
   /// Linear addresses.
-  static let linears = 16 * size
-  static let byteCount = 24 * size
+  static let linears = Int(chost_jump_linears)
+  static let byteCount = Int(chost_jump_table_bytes)
   static let indexMask = UInt64(size - 1) << 1
 
   @inline(__always)
@@ -22,20 +24,32 @@ enum JumpTable {
 /// Entry 0 is never used for a target: translated code finds it when attention is due.
 @safe struct JumpTables {
   private let base: UnsafeMutableRawPointer
-  /// What the entries take for granted.
-  private var keys: (TranslationKey, TranslationKey) = (.none, .none)
-  /// Bits of pages (hashed) that entries lie in.
-  private var pages: InlineArray<64, UInt64> = .init(repeating: 0)
-  private var holdsNonGlobalSupervisor = false
-  private var counts = (0, 0)
+  /// Behind the tables; translated code has `chost_find_target` fill them.
+  private let control: UnsafeMutablePointer<chost_jumps>
 
-  static let byteCount = 2 * JumpTable.byteCount
+  private static let controlOffset = 2 * JumpTable.byteCount
+  static let byteCount = controlOffset + 4096
 
   init(_ memory: UnsafeMutableRawPointer) {
     unsafe base = memory
     unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.byteCount)
+    unsafe control = (memory + Self.controlOffset).assumingMemoryBound(to: chost_jumps.self)
+    unsafe control.pointee.tables = memory.assumingMemoryBound(to: CChar.self)
     setFirst()
   }
+
+  /// Where `chost_find_target` looks for blocks, and what tells it that attention is due.
+  func attach(_ translator: Translator, jumpMask: UnsafePointer<UInt64>) {
+    unsafe control.pointee.blocks = UnsafePointer(translator.blocks)
+    unsafe control.pointee.buckets = UnsafePointer(translator.buckets)
+    unsafe control.pointee.bucket_mask = Translator.bucketMask
+    unsafe control.pointee.code = UInt64(translator.executable(0))
+    unsafe control.pointee.jump_mask = jumpMask
+    setWayOut(translator.wayOut)
+  }
+
+  /// The address of the control block, for translated code.
+  var controlAddress: UInt64 { unsafe UInt64(UInt(bitPattern: control)) }
 
   /// Entry 0 matches an address whose index is another, and that is not canonical.
   private func setFirst() {
@@ -48,7 +62,7 @@ enum JumpTable {
   }
 
   /// Where entry 0 leads: to code that leaves with the target in R14.
-  func setWayOut(_ target: UInt) {
+  private func setWayOut(_ target: UInt) {
     for table in 0..<2 {
       unsafe base.storeBytes(
         of: target, toByteOffset: table * JumpTable.byteCount + JumpTable.targets, as: UInt.self)
@@ -61,30 +75,35 @@ enum JumpTable {
   ) {
     let index = JumpTable.index(linear)
     guard index != 0, !key.has(TranslationKey.override) else { return }
-    let isUser = key.has(TranslationKey.user)
-    if (isUser ? keys.0 : keys.1) != key {
-      flush(isUser ? 0 : 1)
-      if isUser { keys.0 = key } else { keys.1 = key }
+    let table = key.has(TranslationKey.user) ? 0 : 1
+    if keys[table] != key.rawValue {
+      flush(table)
+      setKey(table, key.rawValue)
     }
-    if isUser {
-      counts.0 &+= 1
+    unsafe chost_insert_target(control, linear, UInt64(target), key.rawValue, isGlobal ? 1 : 0)
+  }
+
+  private var keys: InlineArray<2, UInt32> {
+    unsafe [control.pointee.keys.0, control.pointee.keys.1]
+  }
+
+  private func setKey(_ table: Int, _ key: UInt32) {
+    if table == 0 {
+      unsafe control.pointee.keys.0 = key
     } else {
-      counts.1 &+= 1
-      if !isGlobal { holdsNonGlobalSupervisor = true }
+      unsafe control.pointee.keys.1 = key
     }
-    let bit = Int(truncatingIfNeeded: (linear &>> 12) & 4095)
-    pages[bit >> 6] |= 1 << UInt64(bit & 63)
-    // SAFETY: the index is below the table's size.
-    let table = unsafe base + (isUser ? 0 : JumpTable.byteCount)
-    unsafe table.storeBytes(of: 0 &- linear, toByteOffset: index * 8, as: UInt64.self)
-    unsafe table.storeBytes(
-      of: linear, toByteOffset: JumpTable.linears + index * 8, as: UInt64.self)
-    unsafe table.storeBytes(of: target, toByteOffset: JumpTable.targets + index * 8, as: UInt.self)
   }
 
   private mutating func flush(_ table: Int) {
-    guard (table == 0 ? counts.0 : counts.1) != 0 else { return }
-    if table == 0 { counts.0 = 0 } else { counts.1 = 0 }
+    guard unsafe (table == 0 ? control.pointee.counts.0 : control.pointee.counts.1) != 0 else {
+      return
+    }
+    if table == 0 {
+      unsafe control.pointee.counts.0 = 0
+    } else {
+      unsafe control.pointee.counts.1 = 0
+    }
     // Address 0, which an empty entry seems to hold, has index 0.
     for array in [JumpTable.tags, JumpTable.linears] {
       // SAFETY: each array has `size` elements.
@@ -97,17 +116,23 @@ enum JumpTable {
   mutating func flushAll() {
     flush(0)
     flush(1)
-    holdsNonGlobalSupervisor = false
-    pages = .init(repeating: 0)
+    unsafe control.pointee.holds_non_global_supervisor = 0
+    for word in 0..<64 { unsafe pages[word] = 0 }
   }
 
   mutating func flushNonGlobal() {
     flush(0)
-    if holdsNonGlobalSupervisor { flushAll() }
+    if unsafe control.pointee.holds_non_global_supervisor != 0 { flushAll() }
   }
 
   mutating func flush(page linear: UInt64) {
     let bit = Int(truncatingIfNeeded: (linear &>> 12) & 4095)
-    if pages[bit >> 6] >> UInt64(bit & 63) & 1 != 0 { flushAll() }
+    if unsafe pages[bit >> 6] >> UInt64(bit & 63) & 1 != 0 { flushAll() }
+  }
+
+  private var pages: UnsafeMutablePointer<UInt64> {
+    // SAFETY: the field is an array of 64 words.
+    unsafe (UnsafeMutableRawPointer(control) + MemoryLayout<chost_jumps>.offset(of: \.pages)!)
+      .assumingMemoryBound(to: UInt64.self)
   }
 }

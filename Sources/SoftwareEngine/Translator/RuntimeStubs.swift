@@ -15,12 +15,23 @@ import CHost
   /// level's sets (set + 3 for writes); RCX is 0 afterwards if the access may be tried again. Nothing else changes.
   var refills: InlineArray<6, UnsafeMutablePointer<UInt8>>
 
+  /// Enters the target in R14, of an indirect branch in code of the key in ECX, in the jump table; RCX is 0
+  /// afterwards if the branch may look again. Nothing else changes.
+  var findTarget: UnsafeMutablePointer<UInt8>
+  /// Executes MOVS or STOS as ECX says (`chost_string`); RCX is 0 afterwards if the interpreter need not.
+  var string: UnsafeMutablePointer<UInt8>
+
   init(_ code: inout Assembler, hasAVX: Bool) {
     unsafe refills = .init(repeating: code.cursor)
     for number in 0..<6 {
       unsafe refills[number] = code.cursor
       RuntimeStubs.emitRefill(&code, setAndWrite: UInt64(number % 3 | (number >= 3 ? 4 : 0)))
     }
+
+    unsafe findTarget = code.cursor
+    RuntimeStubs.emitFindTarget(&code)
+    unsafe string = code.cursor
+    RuntimeStubs.emitString(&code)
 
     unsafe loadNarrow = code.cursor
     RuntimeStubs.emitLoad(&code, isWide: false)
@@ -77,25 +88,68 @@ import CHost
     code.bytes(0x41, 0x5F, 0x41, 0x5E, 0x41, 0x5D, 0x41, 0x5C, 0x5D, 0x5B, 0xC3)  // pop; ret
   }
 
-  /// The stack is aligned at the call, as everywhere in translated code.
   private static func emitRefill(_ code: inout Assembler, setAndWrite: UInt64) {
-    code.bytes(0x50, 0x9F, 0x0F, 0x90, 0xC0, 0x50)  // push rax; lahf; seto al; push rax
-    code.bytes(0x52, 0x56, 0x57)  // push rdx, rsi, rdi
-    code.bytes(0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53)  // push r8 … r11
-    code.load(Host.rdi, .state(StateOffset.tlbSets))
-    code.load(6, .state(StateOffset.level2))
-    code.move(2, Host.r14)
-    code.moveImmediate(1, setAndWrite)
     let function:
       @convention(c) (
         UnsafeMutableRawPointer?, UnsafeMutablePointer<chost_tlb_level2>?, UInt64, UInt64
       ) -> UInt64 = unsafe chost_tlb_refill
-    code.moveImmediate(Host.rax, unsafe UInt64(unsafeBitCast(function, to: UInt.self)))
+    emitCall(&code, unsafe unsafeBitCast(function, to: UInt.self)) {
+      $0.load(Host.rdi, .state(StateOffset.tlbSets))
+      $0.load(6, .state(StateOffset.level2))
+      $0.move(2, Host.r14)
+      $0.moveImmediate(1, setAndWrite)
+    }
+  }
+  private static func emitFindTarget(_ code: inout Assembler) {
+    let function:
+      @convention(c) (
+        UnsafeMutablePointer<chost_jumps>?, UnsafeMutableRawPointer?, UInt64, UInt64
+      ) -> UInt64 = unsafe chost_find_target
+    emitCall(&code, unsafe unsafeBitCast(function, to: UInt.self)) {
+      $0.load(Host.rdi, .state(StateOffset.jumps))
+      $0.load(6, .state(StateOffset.tlbSets))
+      $0.move(2, Host.r14)
+    }
+  }
+
+  private static func emitString(_ code: inout Assembler) {
+    let function:
+      @convention(c) (
+        UnsafeMutablePointer<CChar>?, UnsafeMutableRawPointer?,
+        UnsafeMutablePointer<chost_tlb_level2>?, UInt64
+      ) -> UInt64 = unsafe chost_string
+    let registers: [UInt8] = [0, 1, 6, 7]
+    for guest in registers {
+      code.store(Host.register(guest) ?? 0, .state(StateOffset.register(guest)))
+    }
+    emitCall(&code, unsafe unsafeBitCast(function, to: UInt.self), returns: false) {
+      $0.load(Host.rdi, .state(StateOffset.state))
+      $0.load(6, .state(StateOffset.tlbSets))
+      $0.load(2, .state(StateOffset.level2))
+    }
+    for guest in registers.dropFirst() {
+      code.load(Host.register(guest) ?? 0, .state(StateOffset.register(guest)))
+    }
+    code.byte(0xC3)  // ret
+  }
+
+  /// Calls a C function whose fourth argument is in RCX; `arguments` loads the others. Its result goes to RCX;
+  /// flags and registers stay as they are. The stack is aligned at the call, as everywhere in translated code.
+  private static func emitCall(
+    _ code: inout Assembler, _ function: UInt, returns: Bool = true,
+    _ arguments: (inout Assembler) -> Void
+  ) {
+    code.bytes(0x50, 0x9F, 0x0F, 0x90, 0xC0, 0x50)  // push rax; lahf; seto al; push rax
+    code.bytes(0x52, 0x56, 0x57)  // push rdx, rsi, rdi
+    code.bytes(0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53)  // push r8 … r11
+    arguments(&code)
+    code.moveImmediate(Host.rax, UInt64(function))
     code.bytes(0xFF, 0xD0)  // call rax
     code.move(Host.rcx, Host.rax)
     code.bytes(0x41, 0x5B, 0x41, 0x5A, 0x41, 0x59, 0x41, 0x58)  // pop r11 … r8
     code.bytes(0x5F, 0x5E, 0x5A)  // pop rdi, rsi, rdx
-    code.bytes(0x58, 0x04, 0x7F, 0x9E, 0x58, 0xC3)  // pop rax; add al, 127; sahf; pop rax; ret
+    code.bytes(0x58, 0x04, 0x7F, 0x9E, 0x58)  // pop rax; add al, 127; sahf; pop rax
+    if returns { code.byte(0xC3) }
   }
 
   private static func emitLoad(_ code: inout Assembler, isWide: Bool) {

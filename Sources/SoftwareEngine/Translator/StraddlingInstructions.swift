@@ -56,7 +56,7 @@ extension CPU {
     guard let second = secondCodePage(of: state.translation.codePage),
       Int32(truncatingIfNeeded: second) != site.target
     else { return }
-    let number = translator.find(state.codePhysicalPage | UInt64(site.blockOffset), key)
+    let number = translator.find(state.codeRAMPage << 12 | UInt64(site.blockOffset), key)
     guard number != 0 else { return }
     if translator.isNearlyFull {
       translator.flush()

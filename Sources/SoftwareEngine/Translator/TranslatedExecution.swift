@@ -45,10 +45,10 @@ extension CPU {
     let key = translationKey
     guard key != .none else { return .interpret }
     let linear = (state.linearBase[1] &+ rip) & state.linearMask
-    let physical = state.codePhysicalPage | (linear & 4095)
-    var number = translator.find(physical, key)
+    let address = state.codeRAMPage << 12 | (linear & 4095)
+    var number = translator.find(address, key)
     if number == 0 {
-      number = translate(translator, physical, key)
+      number = translate(translator, address, key)
       guard number != 0 else { return .interpret }
     }
     return runTranslated(translator, number, key)
@@ -265,7 +265,7 @@ extension CPU {
   ) {
     guard isIndirectBranch(handler) else { return }
     guard let next = findTranslation(translator, key) else { return }
-    let entry = unsafe translator.blocks[Int(next)].indirectEntry
+    let entry = unsafe translator.blocks[Int(next)].indirect_entry
     let set = unsafe state.privilegeLevel == 3 ? state.userTLB : state.supervisorTLB
     let isGlobal = unsafe TLBEntry(set, rip).executeFlags & TLBEntryFlags.global != 0
     env.tlb.jumps.insert(rip, translator.executable(entry), key, isGlobal: isGlobal)
@@ -281,7 +281,7 @@ extension CPU {
         return nil
       }
     }
-    let number = translator.find(state.codePhysicalPage | (linear & 4095), key)
+    let number = translator.find(state.codeRAMPage << 12 | (linear & 4095), key)
     return number == 0 ? nil : number
   }
 
@@ -316,14 +316,14 @@ extension CPU {
 
   /// Translates the code at the instruction pointer. 0: there is none that can be.
   private func translate(
-    _ translator: Translator, _ physical: UInt64, _ key: TranslationKey
+    _ translator: Translator, _ address: UInt64, _ key: TranslationKey
   ) -> UInt32 {
     makeRoomForCode()
     if translator.isNearlyFull {
       translator.flush()
       env.tlb.jumps.flushAll()
     }
-    let start = Int(physical & 4095)
+    let start = Int(address & 4095)
     var code = unsafe Assembler(cursor: translator.cursor)
     let indirectEntry = unsafe code.cursor
     // The code page is stored only if it is another one: what follows would have to wait for the target, which
@@ -364,8 +364,9 @@ extension CPU {
     translator.statistics.instructions &+= UInt64(count)
     let number = translator.insert(
       TranslatedBlock(
-        physical: physical, key: key, entry: unsafe translator.offset(entry),
-        indirectEntry: unsafe translator.offset(indirectEntry)),
+        address: address, key: key.rawValue, entry: unsafe translator.offset(entry),
+        indirect_entry: unsafe translator.offset(indirectEntry), dependent: 0, next: 0,
+        next_in_page: 0),
       ramPage: Int(state.codeRAMPage))
     if let secondPage { translator.insertDependence(of: number, onPage: Int(secondPage)) }
     return number

@@ -25,13 +25,19 @@ struct TranslationState {
   var indexMask = TLBSet.indexMask
   var pageMask: UInt64 = ~4095
   var alignmentMask: UInt64 = 15
+  var wideWordMask: UInt64 = ~63
+  var wordMask: UInt64 = ~31
+  var bitMask: UInt64 = 63
+  var shortBitMask: UInt64 = 31
   /// The address bits that select an entry of a jump table; 0, which finds nothing, when attention is due.
   var jumpMask = JumpTable.indexMask
   /// The vCPU's `ExtendedState`.
   var extended: UInt64 = 0
-  /// The TLB's sets and its second level.
+  /// The state itself, the TLB's sets and its second level, and the jump tables' control block.
+  var state: UInt64 = 0
   var tlbSets: UInt64 = 0
   var level2: UInt64 = 0
+  var jumps: UInt64 = 0
   /// 0 while the guest's vector registers are in the host's.
   var vectorsAbsent: UInt32 = 1
   /// Whether the upper halves are, too.
@@ -66,6 +72,13 @@ enum StateOffset {
   static let extended = field(\.extended)
   static let tlbSets = field(\.tlbSets)
   static let level2 = field(\.level2)
+  static let state = field(\.state)
+  static let jumps = field(\.jumps)
+  /// ~63 and ~31, the words that bit offsets select; 63 and 31, the bits in them.
+  static let wideWordMask = field(\.wideWordMask)
+  static let wordMask = field(\.wordMask)
+  static let bitMask = field(\.bitMask)
+  static let shortBitMask = field(\.shortBitMask)
   static let vectorsAbsent = field(\.vectorsAbsent)
   static let vectorsAreWide = field(\.vectorsAreWide)
   static let running = field(\.running)

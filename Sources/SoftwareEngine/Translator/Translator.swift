@@ -37,6 +37,7 @@ import X86
   private static let microCapacity = 1 << 21
   private static let blockCapacity = 1 << 19
   private static let bucketCount = 1 << 17
+  static let bucketMask = UInt64(bucketCount - 1)
 
   private let memory: ExecutableMemory
   private let slot: Int32
@@ -53,7 +54,7 @@ import X86
   private(set) var microCount = 0
   let blocks: UnsafeMutablePointer<TranslatedBlock>
   private(set) var blockCount = 0
-  private let buckets: UnsafeMutablePointer<UInt32>
+  let buckets: UnsafeMutablePointer<UInt32>
   /// Head of the list of each RAM page's blocks.
   private let pages: UnsafeMutablePointer<UInt32>
   private let pageCount: Int
@@ -200,18 +201,18 @@ import X86
 
   // MARK: Blocks
 
-  private func bucket(_ physical: UInt64, _ key: TranslationKey) -> Int {
-    let hash =
-      (physical ^ physical &>> 12 &* 0x9E37 ^ UInt64(key.rawValue) &* 0x85EB) &* 0x9E37_79B1
-    return Int(truncatingIfNeeded: (hash &>> 12) & UInt64(Self.bucketCount - 1))
+  private func bucket(_ address: UInt64, _ key: UInt32) -> Int {
+    Int(truncatingIfNeeded: chost_bucket(address, key, Self.bucketMask))
   }
 
-  /// The block that starts at a physical address, or 0.
-  func find(_ physical: UInt64, _ key: TranslationKey) -> UInt32 {
-    var number = unsafe buckets[bucket(physical, key)]
+  /// The block that starts at an address in RAM, or 0.
+  func find(_ address: UInt64, _ key: TranslationKey) -> UInt32 {
+    var number = unsafe buckets[bucket(address, key.rawValue)]
     while number != 0 {
       let block = unsafe blocks + Int(number)
-      if unsafe block.pointee.physical == physical && block.pointee.key == key { return number }
+      if unsafe block.pointee.address == address && block.pointee.key == key.rawValue {
+        return number
+      }
       number = unsafe block.pointee.next
     }
     return 0
@@ -220,10 +221,10 @@ import X86
   func insert(_ block: TranslatedBlock, ramPage: Int) -> UInt32 {
     if blockCount == 0 { blockCount = 1 }
     let number = blockCount
-    let bucket = bucket(block.physical, block.key)
+    let bucket = bucket(block.address, block.key)
     var block = block
     unsafe block.next = buckets[bucket]
-    unsafe block.nextInPage = pages[ramPage]
+    unsafe block.next_in_page = pages[ramPage]
     unsafe (blocks + number).initialize(to: block)
     unsafe buckets[bucket] = UInt32(number)
     unsafe pages[ramPage] = UInt32(number)
@@ -236,8 +237,8 @@ import X86
     let note = blockCount
     unsafe (blocks + note).initialize(
       to: TranslatedBlock(
-        physical: ~0, key: .none, entry: 0, indirectEntry: 0, dependent: number,
-        nextInPage: pages[ramPage]))
+        address: ~0, key: 0, entry: 0, indirect_entry: 0, dependent: number, next: 0,
+        next_in_page: pages[ramPage]))
     unsafe pages[ramPage] = UInt32(note)
     blockCount = note + 1
   }
@@ -259,13 +260,13 @@ import X86
       if isNearlyFull { return flush() }
       let block = unsafe blocks[Int(number)]
       discard(block.dependent != 0 ? block.dependent : number)
-      number = block.nextInPage
+      number = block.next_in_page
     }
   }
 
   /// Takes a block out of its bucket.
   private func remove(_ number: UInt32, _ block: TranslatedBlock) {
-    let bucket = bucket(block.physical, block.key)
+    let bucket = bucket(block.address, block.key)
     var current = unsafe buckets[bucket]
     if current == number { return unsafe buckets[bucket] = block.next }
     while current != 0 {
@@ -280,7 +281,7 @@ import X86
     // Once there is a new block for the same bytes, the jump leads there.
     let site = append(
       Site(
-        kind: .dead, executed: 0, blockOffset: UInt16(block.physical & 4095),
+        kind: .dead, executed: 0, blockOffset: UInt16(block.address & 4095),
         patch: block.entry + 1))
     var code = unsafe Assembler(cursor: cursor)
     let stub = unsafe code.cursor
@@ -345,18 +346,7 @@ struct Site {
 }
 
 /// A translated block, by number; 0 is none.
-struct TranslatedBlock {
-  var physical: UInt64
-  var key: TranslationKey
-  /// Offsets in the code cache: for branches within the page, and for indirect ones, with the linear
-  /// address in R14.
-  var entry: UInt32
-  var indirectEntry: UInt32
-  /// Not a block, but that another block's instruction ends in this page: which one.
-  var dependent: UInt32 = 0
-  var next: UInt32 = 0
-  var nextInPage: UInt32 = 0
-}
+typealias TranslatedBlock = chost_translated_block
 
 /// A jump in the block being emitted that waits for its target.
 @safe struct PendingJump {
@@ -368,6 +358,8 @@ struct TranslatedBlock {
   /// For a TLB look-up: where it starts, and which refill it takes.
   var retry: UnsafeMutablePointer<UInt8>?
   var refill: UInt8 = 0
+  /// For an indirect branch: the target is to be looked for.
+  var isSearch = false
   /// For a look-up that added a tag to R14: the offset of the tags.
   var tags: Int32 = 0
   /// For conditional branches: the edge to emit.

@@ -1,0 +1,72 @@
+// What translated code calls without being left: in C, because it runs with the guest's vector registers in the
+// host's, which only functions bound to the general registers spare. All return 0 when they did what was
+// asked, and else 1, whereupon the interpreter executes the instruction.
+#pragma once
+
+#include <stdint.h>
+
+#include "tlb.h"
+
+// A translated block (`Translator`), by number; 0 is none.
+typedef struct {
+  // Where it starts in RAM.
+  uint64_t address;
+  // `TranslationKey`.
+  uint32_t key;
+  // Offsets in the code cache: for branches within the page, and for indirect ones, with the linear address in R14.
+  uint32_t entry, indirect_entry;
+  // Not a block, but that another block's instruction ends in this page: which one.
+  uint32_t dependent;
+  uint32_t next, next_in_page;
+} chost_translated_block;
+
+enum {
+  chost_key_user = 1 << 2,
+  chost_key_override = 1 << 3,
+
+  chost_jump_entries = 4096,
+  // Arrays of a table of targets of indirect branches (`JumpTable` in Swift says what they hold).
+  chost_jump_tags = 0,
+  chost_jump_targets = 8 * chost_jump_entries,
+  chost_jump_linears = 16 * chost_jump_entries,
+  chost_jump_table_bytes = 24 * chost_jump_entries,
+};
+
+// The tables of user and of supervisor code, and what fills them.
+typedef struct {
+  char *tables;
+  const chost_translated_block *blocks;
+  const uint32_t *buckets;
+  uint64_t bucket_mask;
+  // Where the code cache is executed.
+  uint64_t code;
+  // 0 when attention is due.
+  const uint64_t *jump_mask;
+  // What the entries take for granted, and how many there are.
+  uint32_t keys[2], counts[2];
+  uint32_t holds_non_global_supervisor;
+  // Bits of pages (hashed) that entries lie in.
+  uint64_t pages[64];
+} chost_jumps;
+
+static inline uint64_t chost_bucket(uint64_t address, uint32_t key, uint64_t mask) {
+  uint64_t hash = (address ^ (address >> 12) * 0x9E37 ^ (uint64_t)key * 0x85EB) * 0x9E3779B97F4A7C15ull;
+  return hash >> 40 & mask;
+}
+
+/// Enters the target `linear` of an indirect branch, made by code of `key`, in the table.
+uint64_t chost_find_target(chost_jumps *jumps, void *sets, uint64_t linear, uint64_t key);
+
+/// Adds a target. The key's table must be its own.
+void chost_insert_target(chost_jumps *jumps, uint64_t linear, uint64_t target, uint32_t key, int is_global);
+
+enum {
+  chost_string_repeated = 1 << 4,
+  chost_string_moves = 1 << 5,
+  chost_string_is32 = 1 << 6,
+};
+
+/// Executes MOVS or STOS, with the general registers at `state`, as far as both ends lie in pages that the TLB holds.
+/// `what`: the element's bytes, the bits above, the TLB set in bits 9:8, the offset of EFLAGS from `state`
+/// from bit 16 on.
+uint64_t chost_string(char *state, void *sets, chost_tlb_level2 *level2, uint64_t what);
