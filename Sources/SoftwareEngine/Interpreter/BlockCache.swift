@@ -13,8 +13,6 @@ import X86Decoder
   /// The code version of the page when it was decoded.
   var version: UInt32
   var first: UnsafePointer<MicroInstruction>
-  /// How often it was interpreted.
-  var heat: UInt16 = 0
 
   static let maximumCount = 64
 }
@@ -29,6 +27,9 @@ import X86Decoder
   let arena: UnsafeMutablePointer<MicroInstruction>
   /// The decoded form of instructions that are dispatched cold, by `MicroInstruction.immediate`.
   let cold: UnsafeMutablePointer<Instruction>
+  /// How often code was interpreted, by a hash of its address: blocks come and go.
+  private let heats: UnsafeMutablePointer<UInt16>
+  private static let heatCount = 1 << 16
   private(set) var arenaCount = 0
   private(set) var coldCount = 0
   /// How often everything was thrown away, for statistics.
@@ -39,6 +40,8 @@ import X86Decoder
     unsafe table = .allocate(capacity: Self.tableSize)
     unsafe arena = .allocate(capacity: Self.arenaCapacity)
     unsafe cold = .allocate(capacity: Self.coldCapacity)
+    unsafe heats = .allocate(capacity: Self.heatCount)
+    unsafe heats.initialize(repeating: 0, count: Self.heatCount)
     clear()
   }
 
@@ -46,6 +49,14 @@ import X86Decoder
     unsafe table.deallocate()
     unsafe arena.deallocate()
     unsafe cold.deallocate()
+    unsafe heats.deallocate()
+  }
+
+  /// The counter of code at a physical address.
+  @inline(__always)
+  func heat(_ physical: UInt64) -> UnsafeMutablePointer<UInt16> {
+    // SAFETY: the index is below the count.
+    unsafe heats + Int(truncatingIfNeeded: (physical ^ physical &>> 16) & UInt64(Self.heatCount - 1))
   }
 
   private func clear() {

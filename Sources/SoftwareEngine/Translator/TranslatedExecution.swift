@@ -28,11 +28,11 @@ extension CPU {
   ) -> TranslatedOutcome {
     // Budgets are exact to the instruction, which linked blocks are not.
     guard !state.isBudgetLimited else { return .interpret }
-    let heat = unsafe block.pointee.heat
+    // SAFETY: `heat` points into the cache's table, which is this CPU's.
+    let heat = unsafe env.blocks.heat(block.pointee.physical)
     // A straddling instruction costs the interpreter a decoding each time.
-    guard unsafe heat >= env.translationThreshold || block.pointee.physical == ~0 else {
-      // SAFETY: blocks lie in the cache's table, which is this CPU's.
-      unsafe UnsafeMutablePointer(mutating: block).pointee.heat = heat &+ 1
+    guard unsafe heat.pointee >= env.translationThreshold || block.pointee.physical == ~0 else {
+      unsafe heat.pointee &+= 1
       return .interpret
     }
     return unsafe runHot(translator, block)
@@ -50,6 +50,8 @@ extension CPU {
     if number == 0 {
       number = translate(translator, address, key)
       guard number != 0 else { return .interpret }
+      // Code that is written over must prove itself again.
+      unsafe env.blocks.heat(block.pointee.physical).pointee = 0
     }
     return runTranslated(translator, number, key)
   }
