@@ -56,7 +56,8 @@ import X86Decoder
   @inline(__always)
   func heat(_ physical: UInt64) -> UnsafeMutablePointer<UInt16> {
     // SAFETY: the index is below the count.
-    unsafe heats + Int(truncatingIfNeeded: (physical ^ physical &>> 16) & UInt64(Self.heatCount - 1))
+    unsafe heats
+      + Int(truncatingIfNeeded: (physical ^ physical &>> 16) & UInt64(Self.heatCount - 1))
   }
 
   private func clear() {

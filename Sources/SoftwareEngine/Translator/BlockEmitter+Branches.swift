@@ -180,17 +180,18 @@ extension BlockEmitter {
     let isSamePage = target >= 0 && target < 4096
     let isBackward = Int(target) <= blockOffset
     guard isSamePage else { return emitPageEdge(target: target, isBackward: isBackward) }
+    let site = UInt32(translator.siteCount)
     if isBackward {
       code.load32(Host.rcx, .state(StateOffset.running))
       code.bytes(0xE3, 0x05)  // jrcxz +5
     }
     let place = unsafe code.jump(nil)
-    unsafe Assembler.patch(place, code.cursor)
-    let site = translator.append(
+    _ = translator.append(
       Site(
         kind: .edge, executed: 0, blockOffset: UInt16(blockOffset),
         patch: unsafe translator.offset(place), target: target))
-    unsafe code.leave(site, stubs.exit)
+    unsafe addPending(place, site: site)
+    if isBackward { unsafe addPending(code.jump(nil), site: site) }
   }
 
   private mutating func emitPageEdge(target: Int32, isBackward: Bool) {
@@ -210,12 +211,12 @@ extension BlockEmitter {
     code.word32(Int32.min)
     let linked = unsafe emitForwardCounterJump()
     if let leaving = unsafe leaving { unsafe land(leaving) }
-    let away = unsafe code.cursor
-    let siteNumber = UInt32(translator.siteCount)
-    unsafe code.leave(siteNumber, stubs.exit)
+    let site = UInt32(translator.siteCount)
+    unsafe addPending(code.jump(nil), site: site)
     unsafe land(linked)
     code.store(Host.r14, .state(StateOffset.codePage))
-    let place = unsafe code.jump(away)
+    let place = unsafe code.jump(nil)
+    unsafe addPending(place, site: site)
     _ = translator.append(
       Site(
         kind: .pageEdge, executed: 0, blockOffset: UInt16(blockOffset),

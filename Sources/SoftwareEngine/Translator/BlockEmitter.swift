@@ -17,6 +17,9 @@ import X86Decoder
   var executed = 0
   /// How many instructions the block has.
   private(set) var blockLength = 0
+  /// Where its code in the first half of the cache ends.
+  private(set) var hotEnd: UnsafeMutablePointer<UInt8>?
+  var pendingEdges = 0
   /// The current instruction's slow site, once it has one; ~0 before.
   var slowSite: UInt32 = ~0
   var pendingCount = 0
@@ -41,6 +44,7 @@ import X86Decoder
   var recoversAfterLookUp = false
   /// Where the flags are to be had from at each instruction that the host may refuse.
   var faultSources: [FlagSource] = []
+  var coldFaultSources: [FlagSource] = []
   /// Whether a store's linear address is in `TranslationState.linear` rather than in R14.
   var linearIsSaved = false
   var putOffRuns: [PutOffRun] = []
@@ -66,13 +70,21 @@ import X86Decoder
   // MARK: A block
 
   /// Emits a plan of `total` instructions, and what of it is put off.
-  mutating func emitBlock(_ total: Int, hasGroups: Bool, firstFault: Int) {
+  mutating func emitBlock(_ total: Int, hasGroups: Bool) {
+    let firstFaults = (translator.faults.count, translator.coldFaults.count)
     let hasEnded = emitPlan(total, hasGroups: hasGroups)
     blockLength = executed
     if !hasEnded { emitEdge(executed: executed, target: Int32(nextOffset)) }
+    emitPendingEdges()
+    unsafe hotEnd = code.cursor
+    unsafe code.cursor = translator.coldCursor
     emitPutOffRuns()
     emitPutOffGroups()
-    emitPending(firstFault: firstFault)
+    emitPendingEdges()
+    emitPending()
+    emitFaultStubs(translator.faults, firstFaults.0, faultSources, base: 0)
+    emitFaultStubs(
+      translator.coldFaults, firstFaults.1, coldFaultSources, base: Translator.coldStart)
   }
 
   /// Emits a plan of `total` instructions; returns whether nothing follows the last one.
@@ -228,8 +240,14 @@ import X86Decoder
   /// The host may refuse the instruction that is emitted next; the interpreter then raises what is due.
   mutating func noteFault(_ i: Instruction) {
     let site = requireSlowSite(i)
-    unsafe translator.noteFault(at: code.cursor, site: site)
-    faultSources.append(flagsNow)
+    let offset = unsafe translator.offset(code.cursor)
+    if offset < Translator.coldStart {
+      translator.faults.append(offset, site: site)
+      faultSources.append(flagsNow)
+    } else {
+      translator.coldFaults.append(offset - Translator.coldStart, site: site)
+      coldFaultSources.append(flagsNow)
+    }
   }
 
   /// Where the flags are to be had from at this point; none: they are the host's.
@@ -241,9 +259,20 @@ import X86Decoder
     unsafe code.leave(site, stubs.exit)
   }
 
-  /// Emits what was put off: the ways to sites, and the edges of conditional branches.
-  mutating func emitPending(firstFault: Int) {
+  /// Emits the edges of conditional branches that have been put off since it was last called.
+  private mutating func emitPendingEdges() {
     flagsInHost = true
+    while pendingEdges < pendingCount {
+      let jump = unsafe translator.pending[pendingEdges]
+      pendingEdges += 1
+      guard jump.isEdge else { continue }
+      unsafe Assembler.patch(jump.place, code.cursor)
+      emitEdge(executed: Int(jump.executed), target: jump.target)
+    }
+  }
+
+  /// Emits the ways to sites.
+  private mutating func emitPending() {
     var last: UInt32 = ~0
     var lastFlags = FlagSource.none
     var stub = unsafe code.cursor
@@ -251,11 +280,7 @@ import X86Decoder
     while position < pendingCount {
       let jump = unsafe translator.pending[position]
       position += 1
-      if jump.isEdge {
-        unsafe Assembler.patch(jump.place, code.cursor)
-        emitEdge(executed: Int(jump.executed), target: jump.target)
-        continue
-      }
+      if jump.isEdge { continue }
       if let retry = unsafe jump.retry {
         unsafe Assembler.patch(jump.place, code.cursor)
         if jump.tags != 0 {
@@ -284,10 +309,15 @@ import X86Decoder
       }
       unsafe Assembler.patch(jump.place, stub)
     }
-    // Where the signal handler goes on: a way out for each site again, in order.
-    for number in firstFault..<translator.faultTotal {
-      unsafe translator.setFaultStub(number, unsafe code.cursor)
-      leave(translator.faultSite(number), faultSources[number - firstFault])
+  }
+
+  /// Emits where the signal handler goes on: a way out for each site again.
+  private mutating func emitFaultStubs(
+    _ table: FaultTable, _ first: Int, _ sources: [FlagSource], base: UInt32
+  ) {
+    for number in first..<table.count {
+      table.setStub(number, unsafe translator.offset(code.cursor) &- base)
+      leave(table.site(number), sources[number - first])
     }
   }
 }

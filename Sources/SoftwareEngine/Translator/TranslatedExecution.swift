@@ -346,22 +346,24 @@ extension CPU {
       guard secondPage != nil else { return 0 }
       total = 1
     }
-    let firstFault = translator.faultTotal
+    let firstFaults = (translator.faults.count, translator.coldFaults.count)
     func emit(hasGroups: Bool) -> BlockEmitter {
       var emitter = unsafe BlockEmitter(
         code: code, translator: translator, stubs: translator.stubs, cpu: self, key: key,
         blockOffset: start, offset: start, nextOffset: start, entry: entry)
       if let secondPage { emitter.emitSecondPageCheck(secondPage) }
-      emitter.emitBlock(total, hasGroups: hasGroups, firstFault: firstFault)
+      emitter.emitBlock(total, hasGroups: hasGroups)
       return emitter
     }
     var emitter = emit(hasGroups: true)
     if emitter.groupsAreRefused {
-      translator.dropFaults(from: firstFault)
+      translator.faults.drop(from: firstFaults.0)
+      translator.coldFaults.drop(from: firstFaults.1)
       emitter = emit(hasGroups: false)
     }
     let count = emitter.blockLength
-    unsafe translator.cursor = emitter.code.cursor
+    unsafe translator.cursor = emitter.hotEnd.unsafelyUnwrapped
+    unsafe translator.coldCursor = emitter.code.cursor
     translator.statistics.blocks &+= 1
     translator.statistics.instructions &+= UInt64(count)
     let number = translator.insert(

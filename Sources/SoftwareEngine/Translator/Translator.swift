@@ -33,6 +33,9 @@ import X86
 /// branches find nothing.
 @safe final class Translator {
   static let codeCapacity = 256 << 20
+  /// Where the second half begins, for code that seldom runs: the ways to sites, and what is put off. The first
+  /// half stays dense, for the sake of the host's instruction cache and TLB.
+  static let coldStart = UInt32(codeCapacity / 2)
   private static let siteCapacity = 1 << 22
   private static let microCapacity = 1 << 21
   private static let blockCapacity = 1 << 19
@@ -40,13 +43,14 @@ import X86
   static let bucketMask = UInt64(bucketCount - 1)
 
   private let memory: ExecutableMemory
-  private let slot: Int32
+  private let slots: (Int32, Int32)
   let stubs: RuntimeStubs
   /// The address of code that leaves at site 0, whose kind is `target`.
   let wayOut: UInt
   /// Where blocks begin, behind the stubs.
   private let codeStart: UnsafeMutablePointer<UInt8>
   var cursor: UnsafeMutablePointer<UInt8>
+  var coldCursor: UnsafeMutablePointer<UInt8>
 
   let sites: UnsafeMutablePointer<Site>
   private(set) var siteCount = 1
@@ -58,9 +62,9 @@ import X86
   /// Head of the list of each RAM page's blocks.
   private let pages: UnsafeMutablePointer<UInt32>
   private let pageCount: Int
-  /// For the signal handler: instructions that the host may refuse, and where to go then.
-  private let faults: UnsafeMutablePointer<chost_translated_fault>
-  private let faultCount: UnsafeMutablePointer<UInt32>
+  /// For the signal handler: instructions that the host may refuse, of the first half and of the second.
+  let faults: FaultTable
+  let coldFaults: FaultTable
   /// Room for one block's unfinished jumps.
   let pending: UnsafeMutablePointer<PendingJump>
   static let pendingCapacity = 4096
@@ -86,13 +90,12 @@ import X86
     unsafe blocks = .allocate(capacity: Self.blockCapacity)
     unsafe buckets = .allocate(capacity: Self.bucketCount)
     unsafe pages = .allocate(capacity: pageCount)
-    unsafe faults = .allocate(capacity: Self.siteCapacity)
-    unsafe faultCount = .allocate(capacity: 1)
+    faults = FaultTable(capacity: Self.siteCapacity)
+    coldFaults = FaultTable(capacity: Self.siteCapacity)
     unsafe pending = .allocate(capacity: Self.pendingCapacity)
     unsafe plan = .allocate(capacity: Self.planCapacity)
     unsafe buckets.initialize(repeating: 0, count: Self.bucketCount)
     unsafe pages.initialize(repeating: 0, count: pageCount)
-    unsafe faultCount.initialize(to: 0)
     var code = unsafe Assembler(
       cursor: memory.writable.assumingMemoryBound(to: UInt8.self))
     stubs = RuntimeStubs(&code, hasAVX: HostCPU.hasAVX)
@@ -103,21 +106,25 @@ import X86
       + UInt(wayOutStart - memory.writable.assumingMemoryBound(to: UInt8.self))
     unsafe codeStart = code.cursor
     unsafe cursor = code.cursor
+    unsafe coldCursor =
+      (memory.writable + Int(Self.coldStart)).assumingMemoryBound(to: UInt8.self)
     unsafe sites.initialize(to: Site(kind: .target, executed: 0, blockOffset: 0))
     let start = unsafe UInt(bitPattern: memory.executable)
-    slot = unsafe chost_register_translation(start, UInt(memory.byteCount), faults, faultCount)
-    guard slot >= 0 else { return nil }
+    let half = UInt(Self.coldStart)
+    slots = (
+      faults.register(start, half), coldFaults.register(start + half, UInt(memory.byteCount) - half)
+    )
+    guard slots.0 >= 0, slots.1 >= 0 else { return nil }
   }
 
   deinit {
-    chost_unregister_stubs(slot)
+    chost_unregister_stubs(slots.0)
+    chost_unregister_stubs(slots.1)
     unsafe sites.deallocate()
     unsafe micros.deallocate()
     unsafe blocks.deallocate()
     unsafe buckets.deallocate()
     unsafe pages.deallocate()
-    unsafe faults.deallocate()
-    unsafe faultCount.deallocate()
     unsafe pending.deallocate()
     unsafe plan.deallocate()
   }
@@ -142,13 +149,14 @@ import X86
   }
 
   /// Bytes of code there are, stubs included.
-  var codeByteCount: UInt32 { unsafe offset(cursor) }
+  var codeByteCount: UInt32 { unsafe offset(cursor) + offset(coldCursor) - Self.coldStart }
 
   // MARK: Room
 
   /// Whether there may not be room for another block.
   var isNearlyFull: Bool {
-    unsafe Int(offset(cursor)) + (256 << 10) > Self.codeCapacity
+    unsafe offset(cursor) + (256 << 10) > Self.coldStart
+      || Int(offset(coldCursor)) + (256 << 10) > Self.codeCapacity
       || siteCount + 1024 > Self.siteCapacity || microCount + 256 > Self.microCapacity
       || blockCount + 2 > Self.blockCapacity
   }
@@ -156,10 +164,12 @@ import X86
   /// Throws everything away.
   func flush() {
     unsafe cursor = codeStart
+    unsafe coldCursor = writable(Self.coldStart)
     siteCount = 1
     microCount = 0
     blockCount = 0
-    unsafe faultCount.pointee = 0
+    faults.drop(from: 0)
+    coldFaults.drop(from: 0)
     unsafe buckets.update(repeating: 0, count: Self.bucketCount)
     unsafe pages.update(repeating: 0, count: pageCount)
     generation &+= 1
@@ -176,27 +186,6 @@ import X86
     unsafe (micros + microCount).initialize(to: micro)
     microCount &+= 1
     return UInt32(microCount &- 1)
-  }
-
-  /// Notes that the instruction at an address of the writable mapping may be refused by the host. Calls come
-  /// in the order of addresses.
-  func noteFault(at address: UnsafeMutablePointer<UInt8>, site: UInt32) {
-    let count = unsafe Int(faultCount.pointee)
-    // SAFETY: each instruction with a site has at most one; `isNearlyFull` keeps room.
-    unsafe faults[count] = chost_translated_fault(instruction: offset(address), stub: 0, site: site)
-    unsafe faultCount.pointee = UInt32(count + 1)
-  }
-
-  /// Forgets the notes from a number on.
-  func dropFaults(from number: Int) { unsafe faultCount.pointee = UInt32(number) }
-
-  func faultSite(_ number: Int) -> UInt32 { unsafe faults[number].site }
-
-  var faultTotal: Int { unsafe Int(faultCount.pointee) }
-
-  /// Completes the notes from number `first` on whose instruction lies at `instruction`.
-  func setFaultStub(_ number: Int, _ stub: UnsafeMutablePointer<UInt8>) {
-    unsafe faults[number].stub = offset(stub)
   }
 
   // MARK: Blocks
@@ -283,10 +272,10 @@ import X86
       Site(
         kind: .dead, executed: 0, blockOffset: UInt16(block.address & 4095),
         patch: block.entry + 1))
-    var code = unsafe Assembler(cursor: cursor)
+    var code = unsafe Assembler(cursor: coldCursor)
     let stub = unsafe code.cursor
     unsafe code.leave(site, stubs.exit)
-    unsafe cursor = code.cursor
+    unsafe coldCursor = code.cursor
     var entry = unsafe Assembler(cursor: writable(block.entry))
     unsafe entry.jump(stub)
   }
