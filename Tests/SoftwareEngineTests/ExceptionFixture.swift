@@ -17,6 +17,16 @@ enum ExceptionFixture {
   ) throws -> (fixture: EngineFixture, exit: VMExit) {
     let fixture = try EngineFixture(cpuid: HostOracleDifferentialTests.wideTable)
     try fixture.enter64BitMode(code + [0xF4], registers: registers)
+    try prepareMemory(fixture)
+    var state = try fixture.cpu.saveState()
+    prepareState(&state)
+    prepare(&state)
+    try fixture.cpu.restoreState(state)
+    return (fixture, try fixture.run())
+  }
+
+  /// Makes the missing page missing, and descriptor tables and handlers.
+  static func prepareMemory(_ fixture: EngineFixture) throws {
     try fixture.memory.store(UInt64(0), at: GuestPhysicalAddress(0x3000 + 4 * 8))
     for (index, descriptor) in [0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF].enumerated() {
       try fixture.memory.store(
@@ -29,12 +39,11 @@ enum ExceptionFixture {
       try fixture.memory.store(UInt64(0), at: GuestPhysicalAddress(0x5008 + vector * 16))
       try fixture.memory.write([0xF4], at: GuestPhysicalAddress(handler))
     }
-    var state = try fixture.cpu.saveState()
+  }
+
+  static func prepareState(_ state: inout VirtualCPUState) {
     state.globalDescriptorTable = DescriptorTableState(base: 0x4000, limit: 23)
     state.interruptDescriptorTable = DescriptorTableState(base: 0x5000, limit: 511)
-    prepare(&state)
-    try fixture.cpu.restoreState(state)
-    return (fixture, try fixture.run())
   }
 
   /// The exception that ended the code; `nil` where it ran to its own HLT.
