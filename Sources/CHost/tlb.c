@@ -16,7 +16,7 @@ static inline void enter_first(void *sets, chost_tlb_level2 *level2,
   unsigned index = (line->page >> 12) % chost_tlb_set_entries;
   char *base = (char *)sets + set * chost_tlb_set_bytes;
   int may_write =
-      line->page & 4 && !(level2->excludes_code && *(const uint64_t *)line->chunk_word);
+      line->page & 4 && !*(const volatile uint64_t *)line->chunk_word;
   ((uint64_t *)(base + chost_tlb_read_tags))[index] = tag;
   ((uint64_t *)(base + chost_tlb_write_tags))[index] = may_write ? tag : invalid_tag(index);
   ((uint64_t *)(base + chost_tlb_addends))[index] = line->addend;

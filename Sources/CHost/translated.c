@@ -91,8 +91,6 @@ uint64_t chost_string(char *state, void *sets, chost_tlb_level2 *level2, uint64_
     if (left < count) count = left;
     if (!count || !holds(sets, level2, base, destination, set | 4)) return 1;
     unsigned index = (destination >> 12) % chost_tlb_set_entries;
-    const volatile uint64_t *chunks = ((const volatile uint64_t **)(base + chost_tlb_chunk_words))[index];
-    if (*chunks) return 1;
     uint64_t host = destination + addends[index];
     if (moves) {
       if (!holds(sets, level2, base, source, set)) return 1;
@@ -102,20 +100,10 @@ uint64_t chost_string(char *state, void *sets, chost_tlb_level2 *level2, uint64_
       if (!holds(sets, level2, base, source, set)) return 1;
       if (source_index == index && (source ^ destination) >> 12) return 1;
       uint64_t from = source + addends[source_index];
-      // Below, it may have to be done again.
-      if (!level2->excludes_code && (from ^ host) >> 12 == 0) return 1;
       move(host, from, count, size);
       registers[6] = (source + count * size) & mask;
     } else {
       fill(host, registers[0], count, size);
-    }
-    if (!level2->excludes_code) {
-      __atomic_thread_fence(__ATOMIC_SEQ_CST);
-      if (*chunks) {
-        // Another CPU found code here in the meantime: the interpreter stores again and says so.
-        registers[6] = moves ? source : registers[6];
-        return 1;
-      }
     }
     registers[7] = (destination + count * size) & mask;
     left -= count;

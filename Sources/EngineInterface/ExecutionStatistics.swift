@@ -14,12 +14,11 @@ public struct ExecutionStatistics: Hashable, Sendable {
   /// Of `instructions`, those executed in translated code.
   public var translatedExecutions: UInt64 = 0
   /// Why it was left: an instruction whose memory access the TLB did not serve, an indirect branch whose target was not
-  /// known, a branch within its page or to another that was not linked yet (or no longer), a store to a page with code.
+  /// known, a branch within its page or to another that was not linked yet (or no longer).
   public var memoryExits: UInt64 = 0
   public var indirectExits: UInt64 = 0
   public var edgeExits: UInt64 = 0
   public var pageEdgeExits: UInt64 = 0
-  public var storeExits: UInt64 = 0
   /// Instructions in translated blocks that the interpreter executes, by mnemonic.
   public var interpreted: [String: UInt64] = [:]
 
@@ -34,7 +33,6 @@ public struct ExecutionStatistics: Hashable, Sendable {
     a.flushes += b.flushes
     a.entries += b.entries
     a.memoryExits += b.memoryExits
-    a.storeExits += b.storeExits
     a.edgeExits += b.edgeExits
     a.pageEdgeExits += b.pageEdgeExits
     a.indirectExits += b.indirectExits
@@ -54,7 +52,7 @@ extension ExecutionStatistics: CustomStringConvertible {
       \(codeByteCount) bytes; \(killedBlocks) blocks written over, \(flushes) flushes
       executed: \(translatedExecutions) instructions translated, \(instructions &- translatedExecutions) interpreted
       entered \(entries) times; left for memory \(memoryExits), indirect branches \(indirectExits), \
-      branches within pages \(edgeExits) and between \(pageEdgeExits), stores to code \(storeExits), \
+      branches within pages \(edgeExits) and between \(pageEdgeExits), \
       instructions not translated \(fallbacks)
       not translated: \(most)
       """

@@ -10,6 +10,10 @@ private import Synchronization
 /// after storing and reports a hit. The store and that look are not ordered on x86 without a fence,
 /// so the registering side makes every thread of the process pass one (membarrier) when it sets a
 /// bit anew: it is the rare side.
+///
+/// vCPUs spare their stores that look: their TLBs let no store through to a page with code. When a page gets its
+/// first code, every other vCPU that executes guest code must close its TLB's way to the page before the
+/// code is read (a *closing*, as a TLB shootdown).
 @safe package final class CodeTracker: Sendable {
   package static let chunkSize: UInt64 = 64
 
@@ -22,16 +26,38 @@ private import Synchronization
     /// Set to 0 after `attention`.
     package let running: UnsafeMutablePointer<UInt32>
     package let jumpMask: UnsafeMutablePointer<UInt64>
+    /// 1 while the vCPU executes guest code. It looks for closings when it sets this.
+    package let inside: UnsafeMutablePointer<UInt32>
+    /// How many closings it has carried out.
+    package let closed: UnsafeMutablePointer<UInt64>
 
     package init(
       attention: UnsafeMutablePointer<UInt32>, attentionBit: UInt32,
-      running: UnsafeMutablePointer<UInt32>, jumpMask: UnsafeMutablePointer<UInt64>
+      running: UnsafeMutablePointer<UInt32>, jumpMask: UnsafeMutablePointer<UInt64>,
+      inside: UnsafeMutablePointer<UInt32>, closed: UnsafeMutablePointer<UInt64>
     ) {
+      unsafe self.inside = inside
+      unsafe self.closed = closed
       unsafe self.attention = attention
       self.attentionBit = attentionBit
       unsafe self.running = running
       unsafe self.jumpMask = jumpMask
     }
+
+    fileprivate func notify() {
+      // SAFETY: listeners are removed before their memory goes.
+      _ = unsafe chost_or32(attention, attentionBit)
+      unsafe running.pointee = 0
+      unsafe jumpMask.pointee = 0
+    }
+  }
+
+  /// What became of a registration.
+  package struct Registration {
+    /// The page's version.
+    package var version: UInt32
+    /// The closing that must be over before the code is read; 0 for none.
+    package var closing: UInt64
   }
 
   private struct State {
@@ -39,6 +65,10 @@ private import Synchronization
     /// The last pages that were invalidated, by number modulo the capacity.
     var pages: [UInt32] = []
     var count: UInt64 = 0
+    /// The same of closings, and how many are known to be over everywhere.
+    var closings: [UInt32] = []
+    var closingCount: UInt64 = 0
+    var completedClosings: UInt64 = 0
   }
   private static let historyCapacity = 1024
 
@@ -63,17 +93,67 @@ private import Synchronization
     usesBarrier = chost_membarrier_register() == 0
   }
 
-  /// Marks decoded bytes, which lie in one page, and returns the page's version. Call it before
+  /// Marks bytes to be decoded, which lie in one page. Call it, and wait for the closing that it names, before
   /// reading the bytes.
-  package func registerCode(mappingOffset: UInt64, byteCount: UInt64) -> UInt32 {
+  ///
+  /// - Parameter attention: the calling vCPU's, which has its listener's word.
+  package func registerCode(
+    mappingOffset: UInt64, byteCount: UInt64, by attention: UnsafeMutablePointer<UInt32>
+  ) -> Registration {
     let page = Int(mappingOffset >> 12)
     let mask = Self.chunkMask(mappingOffset & 4095, byteCount)
-    return lock.withLock { _ in
+    return lock.withLock { state in
       // SAFETY: the caller's offset lies in the RAM mapping, so `page` is in both arrays.
-      let isNew = unsafe chost_or64(chunks + page, mask) & mask != mask
-      if isNew, usesBarrier { chost_membarrier() }
-      return unsafe versions[page]
+      let old = unsafe chost_or64(chunks + page, mask)
+      if old & mask != mask, usesBarrier { chost_membarrier() }
+      if old == 0, state.listeners.count > 1 {
+        Self.append(UInt32(page), to: &state.closings, &state.closingCount)
+        for listener in state.listeners where unsafe listener.attention != attention {
+          listener.notify()
+        }
+      }
+      // Another vCPU's closing of this very page may be under way.
+      let isOver = state.completedClosings == state.closingCount
+      return unsafe Registration(version: versions[page], closing: isOver ? 0 : state.closingCount)
     }
+  }
+
+  /// Whether all vCPUs but the caller have carried out a closing, or execute no guest code.
+  package func isOver(closing: UInt64, for attention: UnsafeMutablePointer<UInt32>) -> Bool {
+    lock.withLock { state in
+      for listener in state.listeners where unsafe listener.attention != attention {
+        // SAFETY: listeners are removed before their memory goes. A vCPU that comes in from here on looks itself.
+        if unsafe chost_or32(listener.inside, 0) != 0,
+          unsafe chost_or64(listener.closed, 0) < closing
+        {
+          return false
+        }
+      }
+      state.completedClosings = max(state.completedClosings, closing)
+      return true
+    }
+  }
+
+  /// The pages to close since the count `seen`, and the count now; no pages when there were too many to remember.
+  package func closings(since seen: UInt64) -> (pages: [UInt32]?, count: UInt64) {
+    lock.withLock { state in
+      (Self.items(state.closings, state.closingCount, since: seen), state.closingCount)
+    }
+  }
+
+  private static func append(_ page: UInt32, to history: inout [UInt32], _ count: inout UInt64) {
+    if history.count < historyCapacity {
+      history.append(page)
+    } else {
+      history[Int(count % UInt64(historyCapacity))] = page
+    }
+    count += 1
+  }
+
+  private static func items(_ history: [UInt32], _ count: UInt64, since first: UInt64) -> [UInt32]?
+  {
+    guard count - first <= UInt64(historyCapacity) else { return nil }
+    return (first..<count).map { history[Int($0 % UInt64(historyCapacity))] }
   }
 
   /// Reports a store that has been made.
@@ -97,18 +177,8 @@ private import Synchronization
       unsafe versions[page] &+= 1
       unsafe chunks[page] = 0
       guard !state.listeners.isEmpty else { return }
-      if state.pages.count < Self.historyCapacity {
-        state.pages.append(UInt32(page))
-      } else {
-        state.pages[Int(state.count % UInt64(Self.historyCapacity))] = UInt32(page)
-      }
-      state.count += 1
-      for listener in state.listeners {
-        // SAFETY: listeners are removed before their memory goes.
-        _ = unsafe chost_or32(listener.attention, listener.attentionBit)
-        unsafe listener.running.pointee = 0
-        unsafe listener.jumpMask.pointee = 0
-      }
+      Self.append(UInt32(page), to: &state.pages, &state.count)
+      for listener in state.listeners { listener.notify() }
     }
   }
 
@@ -125,8 +195,7 @@ private import Synchronization
     lock.withLock { state in
       let first = seen
       seen = state.count
-      guard state.count - first <= UInt64(Self.historyCapacity) else { return nil }
-      return (first..<state.count).map { state.pages[Int($0 % UInt64(Self.historyCapacity))] }
+      return Self.items(state.pages, state.count, since: first)
     }
   }
 

@@ -52,7 +52,8 @@ import X86
           unsafe tracker.add(
             CodeTracker.Listener(
               attention: attention, attentionBit: Attention.codeChanged, running: running,
-              jumpMask: mask))
+              jumpMask: mask, inside: &state.pointee.insideGuest,
+              closed: &state.pointee.closingCount))
         }
       }
     }

@@ -41,9 +41,6 @@ typedef struct {
 typedef struct {
   // Of global and of other pages; they rise with flushes.
   uint32_t global_generation, local_generation;
-  // Whether pages that hold code get no write tag: for a machine with one vCPU, whose own registrations of code
-  // are the only ones. Then stores need not look for code.
-  uint32_t excludes_code;
   // First-level entries with pages that are not global: set × entries + index.
   uint32_t log_count;
   uint32_t next_way;

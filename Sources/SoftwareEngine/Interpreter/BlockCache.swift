@@ -231,10 +231,11 @@ extension CPU {
     let page = ramOffset >> 12
     // SAFETY: the page is one of RAM.
     let isFirst = unsafe state.codeChunks[Int(page)] == 0
-    let version = env.memory.codeTracker.registerCode(
-      mappingOffset: ramOffset, byteCount: byteCount)
-    if isFirst, env.storesSkipCode { env.tlb.closeToWrites(ramPage: page) }
-    return version
+    let registration = unsafe env.memory.codeTracker.registerCode(
+      mappingOffset: ramOffset, byteCount: byteCount, by: attentionWord)
+    if registration.closing != 0 { awaitClosing(registration.closing) }
+    if isFirst { env.tlb.closeToWrites(ramPage: page) }
+    return registration.version
   }
 
   /// An instruction that crosses into the next page, or over the code segment's limit: decoded each

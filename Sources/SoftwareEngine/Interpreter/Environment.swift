@@ -24,9 +24,6 @@ import X86
   let blocks: BlockCache
   /// `nil` where code is only interpreted.
   let translator: Translator?
-  /// Whether stores to pages that hold code are kept off the fast path, so that translated stores need not look
-  /// for code: with one vCPU, which alone registers any.
-  let storesSkipCode: Bool
   /// How often a block is interpreted before it is translated.
   let translationThreshold: UInt16
   /// Instructions in a translated block at most.
@@ -59,8 +56,6 @@ import X86
     self.splitLock = splitLock
     tlb = TLB(rawMemory)
     maximumBlockLength = configuration.execution.maximumBlockLength
-    storesSkipCode = configuration.virtualCPUCount == 1
-    if storesSkipCode { tlb.excludeCode() }
     translationThreshold = UInt16(
       clamping: configuration.execution.translationThreshold ?? 0)
     blocks = BlockCache()
@@ -118,13 +113,6 @@ import X86
   func noteWrite(physical address: UInt64, byteCount: UInt64, by cpu: CPU) {
     guard let offset = ramOffset(address, byteCount: byteCount) else { return }
     noteWrite(ramOffset: offset, byteCount: byteCount, by: cpu)
-  }
-
-  /// Reports a store to a page that the TLB knows.
-  func noteWrite(linear: UInt64, byteCount: UInt64, by cpu: CPU) {
-    let entry = unsafe TLBEntry(cpu.state.dataTLB, linear)
-    noteWrite(
-      ramOffset: UInt64(entry.ramPage) << 12 | (linear & 4095), byteCount: byteCount, by: cpu)
   }
 
   func noteWrite(ramOffset offset: UInt64, byteCount: UInt64, by cpu: CPU) {

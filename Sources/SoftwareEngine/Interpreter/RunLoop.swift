@@ -67,6 +67,8 @@ extension CPU {
   // MARK: The loop
 
   func run() -> VMExit {
+    enterGuest()
+    defer { leaveGuest() }
     // An instruction that waits for the machine's answer goes before everything else.
     if isReplaying {
       if let exit = step() { return exit }
@@ -233,6 +235,7 @@ extension CPU {
   @inline(never)
   private func serveAttention() -> VMExit? {
     clearAttention(Attention.codeChanged | Attention.interrupt)
+    carryOutClosings()
     dropRewrittenCode()
     if !env.endedInterrupts.isEmpty {
       let vector = env.endedInterrupts.removeFirst()

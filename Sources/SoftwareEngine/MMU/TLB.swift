@@ -233,18 +233,16 @@ enum TLBEntryFlags {
 
   // MARK: Code
 
-  /// Has pages that hold code not be written to on the fast path.
-  func excludeCode() { unsafe level2.pointee.excludes_code = 1 }
-
-  /// Closes the fast path of stores to a RAM page, which holds code from now on.
-  func closeToWrites(ramPage: UInt64) {
+  /// Closes the fast path of stores to a RAM page, which holds code from now on; to all if it is `nil`. It stays closed
+  /// as long as the page's word in `CodeTracker.chunks` is not 0.
+  func closeToWrites(ramPage: UInt64?) {
     for number in 0..<Self.setCount {
       let base = unsafe set(number)
       // SAFETY: both arrays have `size` elements.
       let pages = unsafe (base + TLBSet.ramPages).assumingMemoryBound(to: UInt32.self)
       let tags = unsafe (base + TLBSet.writeTags).assumingMemoryBound(to: UInt64.self)
-      for index in 0..<TLBSet.size
-      where unsafe pages[index] == UInt32(truncatingIfNeeded: ramPage) {
+      for index in 0..<TLBSet.size {
+        if let ramPage, unsafe pages[index] != UInt32(truncatingIfNeeded: ramPage) { continue }
         unsafe tags[index] = TLBSet.invalidTag(index)
       }
     }

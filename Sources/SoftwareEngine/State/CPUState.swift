@@ -30,6 +30,10 @@ import X86
 
   /// `Attention` bits: why the interpreter must leave its fast loop. Set by any thread.
   var attention: UInt32
+  /// 1 while guest code is executed (`CodeTracker.Listener`).
+  var insideGuest: UInt32 = 0
+  /// How many of the code tracker's closings have been carried out.
+  var closingCount: UInt64 = 0
   var stop: Stop
   /// The exception that a `Stop.fault` raises.
   var faultVector: UInt8

@@ -109,7 +109,7 @@ extension BlockEmitter {
     let width = stackWidth
     switch i.operation {
     case .push:
-      guard Int(i.operandSize) == width, cpu.env.storesSkipCode, i.operands[0].number != 4,
+      guard Int(i.operandSize) == width, i.operands[0].number != 4,
         i.operands[0].kind == .general || i.operands[0].kind == .immediate
       else { return nil }
       return GroupMember(
@@ -120,7 +120,7 @@ extension BlockEmitter {
       return GroupMember(
         base: 4, displacement: 0, size: width, isStore: false, stackShift: Int64(width))
     case .call:
-      guard Int(i.operandSize) == width, cpu.env.storesSkipCode, i.operands[0].kind == .relative,
+      guard Int(i.operandSize) == width, i.operands[0].kind == .relative,
         hasNearTarget(i, number)
       else { return nil }
       return GroupMember(
@@ -153,7 +153,7 @@ extension BlockEmitter {
     for position in 0..<4 where i.operands[position].kind == .memory {
       let operand = i.operands[position]
       let isStore = operand.access.writes
-      guard operand.byteCount > 0, !isStore || cpu.env.storesSkipCode else { return nil }
+      guard operand.byteCount > 0 else { return nil }
       var displacement = i.displacement
       if i.base == Instruction.ripRegister {
         // From the code page.

@@ -138,4 +138,29 @@ extension BlockEmitter {
       if let end = unsafe item.end { unsafe code.jump(end) }
     }
   }
+
+  /// Emits instructions of the plan one by one, with look-ups that leave the flags alone.
+  ///
+  /// They leave the same behind as they did in line, but for flags in the host's.
+  mutating func emitSingly(
+    _ range: Range<Int>, executed first: Int, _ source: FlagSource, flagsInHost: Bool
+  ) {
+    self.source = source
+    self.flagsInHost = flagsInHost
+    recoverFlags()
+    keepsFlags = true
+    executed = first
+    for number in range {
+      let i = begin(number)
+      prepareFlags(i)
+      if emit(i) == .refused {
+        let (source, effect) = (self.source, self.effect)
+        emitInterpreted(i)
+        (self.source, self.effect) = (source, effect)
+      }
+      finishSlowSite()
+      finishFlags(i)
+      executed += 1
+    }
+  }
 }

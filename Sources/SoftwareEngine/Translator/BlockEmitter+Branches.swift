@@ -74,8 +74,6 @@ extension BlockEmitter {
       emitPushLookUp(i)
       emitReturnAddress()
       emitPushCommit()
-      code.move(Host.r14, Host.guestRSP)
-      emitStoreCheck(size: stackWidth, isComplete: false, target: target)
       emitEdge(executed: executed + 1, target: target)
       return .ended
     }
@@ -84,8 +82,6 @@ extension BlockEmitter {
     emitPushLookUp(i)
     emitReturnAddress()
     // The store is repeated, harmlessly, if the interpreter takes over from here.
-    code.address(Host.r14, base: Host.guestRSP, Int32(-stackWidth), isWide: is64Bit)
-    emitStoreCheck(size: stackWidth, isComplete: false, target: Int32.min)
     code.load(Host.r14, .state(StateOffset.temporary))
     emitIndirect(i) { $0.emitPushCommit() }
     return .ended

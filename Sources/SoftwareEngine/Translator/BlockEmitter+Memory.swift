@@ -1,7 +1,7 @@
 import X86
 import X86Decoder
 
-/// Addresses, TLB look-ups and what follows a store.
+/// Addresses and TLB look-ups.
 extension BlockEmitter {
   /// The byte offset of the TLB set that this block's data accesses use.
   private var set: Int { VirtualCPUMemory.Offset.tlb + setNumber * TLBSet.byteCount }
@@ -74,16 +74,8 @@ extension BlockEmitter {
   }
 
   /// With a linear address in R14: leaves [R14 + RCX] its `size` bytes, or goes to the slow site.
-  ///
-  /// - Parameter keepsLinear: for a store that `emitStoreCheck` follows: the address is kept for it.
-  mutating func emitLookUp(
-    _ i: Instruction, size: Int, isWrite: Bool, keepsLinear: Bool = false
-  ) {
+  mutating func emitLookUp(_ i: Instruction, size: Int, isWrite: Bool) {
     let isShort = releaseFlags()
-    if isShort, keepsLinear, !cpu.env.storesSkipCode {
-      code.store(Host.r14, .state(StateOffset.linear))
-      linearIsSaved = true
-    }
     let retry = unsafe code.cursor
     let place = unsafe emitLookUp(size: size, isWrite: isWrite, isShort: isShort)
     let site = requireSlowSite(i)
@@ -131,28 +123,5 @@ extension BlockEmitter {
     code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
     code.load(Host.rcx, .stateArray(set + TLBSet.addends, index: Host.rcx))
     return unsafe place
-  }
-
-  /// After a store, with its linear address in R14 or saved: leaves where the page holds code.
-  ///
-  /// - Parameter site: what is known of the place; its `resume` is set here.
-  mutating func emitStoreCheck(size: Int, isComplete: Bool = true, target: Int32 = 0) {
-    if cpu.env.storesSkipCode { return }
-    if linearIsSaved {
-      code.load(Host.r14, .state(StateOffset.linear))
-      linearIsSaved = false
-    }
-    code.extract(Host.rcx, Host.r14, mask: StateOffset.indexMask)
-    code.load(Host.rcx, .stateArray(set + TLBSet.chunkWords, index: Host.rcx))
-    code.load(Host.rcx, .base(Host.rcx))
-    code.bytes(0xE3, 0x05)  // jrcxz +5
-    let place = unsafe code.jump(nil)
-    let site = translator.append(
-      Site(
-        kind: .store, vectors: vectorsLoaded ? vectorWidth : 0, executed: UInt16(executed + 1),
-        blockOffset: UInt16(blockOffset), size: UInt8(size), isComplete: isComplete,
-        resume: unsafe translator.offset(code.cursor),
-        target: isComplete ? Int32(nextOffset) : target))
-    unsafe addPending(place, site: site)
   }
 }

@@ -247,9 +247,8 @@ extension BlockEmitter {
     let isPair = i.operation == .cmpxchg8b || i.operation == .cmpxchg16b
     guard form.size > 0, emitLinear(i) else { return .refused }
     let isStore = form.writesRM
-    emitLookUp(i, size: form.size, isWrite: isStore, keepsLinear: isStore)
+    emitLookUp(i, size: form.size, isWrite: isStore)
     if recoversAfterLookUp { recoverFlags() }
-    let needsLinear = isStore && !cpu.env.storesSkipCode
     var rm = HostOperand.guest
     var reg = (i.modRM >> 3) & 7
     var regStore: UInt8?
@@ -263,7 +262,6 @@ extension BlockEmitter {
         reg = host
         if form.isByteRegister, (4..<8).contains(host) { opcode.needsREX = true }
       } else {
-        if needsLinear { saveLinear() }
         code.address(Host.rcx, base: Host.r14, index: Host.rcx, 0)
         code.load(Host.r14, .state(StateOffset.register(i.reg)))
         rm = .base(Host.rcx)
@@ -273,7 +271,6 @@ extension BlockEmitter {
     }
     if form.usesCL || isPair {
       guard reg != Host.r14 || !form.hasRegister else { return .refused }
-      if needsLinear { saveLinear() }
       code.address(Host.r14, base: Host.r14, index: Host.rcx, 0)
       code.move(Host.rcx, Host.guestRCX)
       rm = .base(Host.r14)
@@ -282,18 +279,7 @@ extension BlockEmitter {
     code.legacy(opcode, reg, rm)
     code.immediate(i.immediate, byteCount: form.immediateByteCount)
     if let regStore { code.store(regStore, .state(StateOffset.register(i.reg))) }
-    if isStore {
-      if effect == .overwrites { flagsInHost = true }
-      emitStoreCheck(size: form.size)
-    }
     return .emitted
-  }
-
-  /// Keeps R14 for `emitStoreCheck`.
-  mutating func saveLinear() {
-    guard !linearIsSaved else { return }
-    code.store(Host.r14, .state(StateOffset.linear))
-    linearIsSaved = true
   }
 
   /// Whether an instruction writes its destination, if that is a register, without having read it.
@@ -398,12 +384,11 @@ extension BlockEmitter {
       let isByte = i.opcode & 1 == 0
       let isStore = i.opcode >= 0xA2
       let size = isByte ? 1 : (isWide ? 8 : (isWord ? 2 : 4))
-      emitLookUp(i, size: size, isWrite: isStore, keepsLinear: isStore)
+      emitLookUp(i, size: size, isWrite: isStore)
       code.legacy(
         HostOpcode(
           opcode: (isStore ? 0x88 : 0x8A) | (isByte ? 0 : 1), isWord: isWord, isWide: isWide),
         Host.rax, .guest)
-      if isStore { emitStoreCheck(size: size) }
       return .emitted
     default: return .refused
     }

@@ -15,13 +15,12 @@ extension BlockEmitter {
     HostOpcode(opcode: opcode, isWide: is64Bit)
   }
 
-  /// Stores what GS:[offset] holds in the slot. Leaves R14 the slot's linear address.
+  /// Stores what GS:[offset] holds in the slot.
   private mutating func emitStoreToSlot(_ offset: Int) {
     code.address(Host.rcx, base: Host.r14, index: Host.rcx, 0)
     code.load(Host.r14, .state(offset))
     code.legacy(slotOpcode(0x89), Host.r14, .base(Host.rcx))
     emitPushCommit()
-    code.move(Host.r14, Host.guestRSP)
   }
 
   mutating func emitPush(_ i: Instruction) -> Outcome {
@@ -33,7 +32,6 @@ extension BlockEmitter {
       if let host = Host.register(operand.number) {
         code.legacy(slotOpcode(0x89), host, .guest)
         emitPushCommit()
-        if !cpu.env.storesSkipCode { code.move(Host.r14, Host.guestRSP) }
       } else {
         emitStoreToSlot(StateOffset.register(operand.number))
       }
@@ -42,7 +40,6 @@ extension BlockEmitter {
       code.legacy(slotOpcode(0xC7), 0, .guest)
       code.word32(Int32(truncatingIfNeeded: i.immediate))
       emitPushCommit()
-      if !cpu.env.storesSkipCode { code.move(Host.r14, Host.guestRSP) }
     case .memory:
       guard emitLinear(i) else { return .refused }
       emitLookUp(i, size: stackWidth, isWrite: false)
@@ -52,7 +49,6 @@ extension BlockEmitter {
       emitStoreToSlot(StateOffset.temporary)
     default: return .refused
     }
-    emitStoreCheck(size: stackWidth)
     return .emitted
   }
 

@@ -39,14 +39,12 @@ extension BlockEmitter {
     }
     code.address(Host.r14, base: Host.r14, index: Host.rcx, scale: size == 8 ? 3 : 2, 0)
     let isStore = i.operation != .bt
-    emitLookUp(i, size: size, isWrite: isStore, keepsLinear: isStore)
-    if isStore, !cpu.env.storesSkipCode { saveLinear() }
+    emitLookUp(i, size: size, isWrite: isStore)
     code.address(Host.r14, base: Host.r14, index: Host.rcx, 0)
     code.extract(
       Host.rcx, fetch(i.reg, into: Host.rcx),
       mask: size == 8 ? StateOffset.bitMask : StateOffset.shortBitMask)
     code.legacy(opcode, Host.rcx, .base(Host.r14))
-    if isStore { emitStoreCheck(size: size) }
     return .emitted
   }
 }

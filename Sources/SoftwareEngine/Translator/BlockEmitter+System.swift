@@ -69,8 +69,6 @@ extension BlockEmitter {
     code.load(Host.rax, .state(StateOffset.linear))
     emitRestoreFlags()
     emitPushCommit()
-    code.move(Host.r14, Host.guestRSP)
-    emitStoreCheck(size: stackWidth)
     return .emitted
   }
 

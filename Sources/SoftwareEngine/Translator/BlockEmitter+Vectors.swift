@@ -34,7 +34,7 @@ extension BlockEmitter {
     }
     if i.hasMemoryOperand {
       guard emitLinear(i) else { return .refused }
-      emitLookUp(i, size: size, isWrite: isStore, keepsLinear: isStore)
+      emitLookUp(i, size: size, isWrite: isStore)
       rm = .guest
       noteFault(i)
     } else if field == .rm {
@@ -52,7 +52,6 @@ extension BlockEmitter {
       if i.opcode & 1 == 1 { code.move(Host.guestRCX, Host.rcx, isWide: false) }
     }
     if let result { code.store(Host.r14, .state(StateOffset.register(result))) }
-    if isStore { emitStoreCheck(size: size) }
     return .emitted
   }
 

@@ -45,9 +45,6 @@ import X86Decoder
   /// Where the flags are to be had from at each instruction that the host may refuse.
   var faultSources: [FlagSource] = []
   var coldFaultSources: [FlagSource] = []
-  /// Whether a store's linear address is in `TranslationState.linear` rather than in R14.
-  var linearIsSaved = false
-  var putOffRuns: [PutOffRun] = []
   var putOffGroups: [PutOffGroup] = []
   /// Whether the block's vector registers are in the host's from here on.
   var vectorsLoaded = false
@@ -78,7 +75,6 @@ import X86Decoder
     emitPendingEdges()
     unsafe hotEnd = code.cursor
     unsafe code.cursor = translator.coldCursor
-    emitPutOffRuns()
     emitPutOffGroups()
     emitPendingEdges()
     emitPending()
@@ -97,11 +93,6 @@ import X86Decoder
       if isWhole, let group = accessGroup(total) {
         if emitGroup(group) { return true }
         number += group.count
-        continue
-      }
-      if isWhole, let run = stackRun(total) {
-        emitRun(run)
-        number += run.count
         continue
       }
       prepareFlags(i)

@@ -113,20 +113,6 @@ extension CPU {
           case .lookAgain: return .lookAgain
           case .exit(let exit): return .exit(exit)
           }
-        case .store:
-          translator.statistics.storeExits &+= 1
-          env.noteWrite(linear: storedLinear, byteCount: UInt64(site.size), by: self)
-          if attention == 0 || !site.isComplete && site.target == Int32.min {
-            target = site.resume
-            vectors = UInt(site.vectors)
-            continue inner
-          }
-          rip =
-            (state.translation.codePage &+ UInt64(bitPattern: Int64(site.target)))
-            & state.linearMask
-          state.translation.count &-= UInt64(site.executed)
-          storeFlagsFromHost()
-          return .lookAgain
         case .target:
           translator.statistics.indirectExits &+= 1
           rip = state.translation.scratch
@@ -193,9 +179,6 @@ extension CPU {
   }
 
   // MARK: Sites
-
-  /// The linear address of the store that left: in R14.
-  private var storedLinear: UInt64 { state.translation.scratch }
 
   private enum SlowOutcome {
     /// The instruction is complete; code goes on behind it. The instruction pointer is the block's start.

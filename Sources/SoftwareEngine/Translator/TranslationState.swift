@@ -18,7 +18,7 @@ struct TranslationState {
   var scratch: UInt64 = 0
   /// A value that an instruction needs across two accesses.
   var temporary: UInt64 = 0
-  /// The linear address of a store whose R14 was needed otherwise.
+  /// What PUSHF needs to remember.
   var linear: UInt64 = 0
   /// The linear page that is being executed.
   var codePage: UInt64 = 0

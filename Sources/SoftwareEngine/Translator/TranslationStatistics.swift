@@ -9,7 +9,6 @@ struct TranslationStatistics {
   var flushes: UInt64 = 0
   var entries: UInt64 = 0
   var memoryExits: UInt64 = 0
-  var storeExits: UInt64 = 0
   var edgeExits: UInt64 = 0
   var pageEdgeExits: UInt64 = 0
   var indirectExits: UInt64 = 0
@@ -25,7 +24,6 @@ struct TranslationStatistics {
     summary.flushes = flushes
     summary.entries = entries
     summary.memoryExits = memoryExits
-    summary.storeExits = storeExits
     summary.edgeExits = edgeExits
     summary.pageEdgeExits = pageEdgeExits
     summary.indirectExits = indirectExits

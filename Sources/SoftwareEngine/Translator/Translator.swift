@@ -300,8 +300,6 @@ struct Site {
     case slow
     /// An indirect branch found the table closed: the target is in R14.
     case target
-    /// A store hit a page that holds code.
-    case store
     /// An edge, unlinked or with attention due; `target` counts from the code page.
     case edge
     /// The same between pages: R14 holds the target's linear page, `target` the offset in it.
@@ -320,10 +318,6 @@ struct Site {
   var executed: UInt16
   /// Where the block starts in its page.
   var blockOffset: UInt16
-  /// Bytes of a store.
-  var size: UInt8 = 0
-  /// A store's: whether the next instruction can be reached from there.
-  var isComplete = true
   var micro: UInt32 = 0
   /// Offset in the code cache of what follows.
   var resume: UInt32 = 0
