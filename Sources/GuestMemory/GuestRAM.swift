@@ -26,7 +26,7 @@ public final class GuestRAM: Sendable {
   public static let highMemoryStart: UInt64 = 0x1_0000_0000
 
   public let regions: [Region]
-  package let mapping: SharedMapping
+  package let mapping: AnonymousMapping
   package let codeTracker: CodeTracker
 
   public var byteCount: UInt64 { UInt64(mapping.byteCount) }
@@ -34,7 +34,7 @@ public final class GuestRAM: Sendable {
   /// - Parameter byteCount: a multiple of 4,096, more than 0.
   public init(byteCount: UInt64) throws(HostError) {
     precondition(byteCount > 0 && byteCount % Self.pageSize == 0)
-    mapping = try SharedMapping(name: "martlet-guest-ram", byteCount: Int(byteCount))
+    mapping = try AnonymousMapping(byteCount: Int(byteCount))
     codeTracker = try CodeTracker(pageCount: Int(byteCount / Self.pageSize))
     let low = min(byteCount, Self.lowMemoryLimit)
     var regions = [Region(start: GuestPhysicalAddress(0), byteCount: low, mappingOffset: 0)]
