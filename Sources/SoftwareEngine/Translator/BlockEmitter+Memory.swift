@@ -83,7 +83,7 @@ extension BlockEmitter {
     unsafe (translator.pending + pendingCount).initialize(
       to: PendingJump(
         place: place, site: site, flags: flagsNow, retry: retry,
-        refill: UInt8(setNumber + (isWrite ? 3 : 0)), tags: isShort ? Int32(tags(isWrite)) : 0,
+        refill: UInt8(setNumber + (isWrite ? 3 : 0)), isShort: isShort,
         isEdge: false))
     pendingCount += 1
   }

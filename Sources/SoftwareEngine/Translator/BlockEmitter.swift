@@ -274,15 +274,12 @@ import X86Decoder
       if jump.isEdge { continue }
       if let retry = unsafe jump.retry {
         unsafe Assembler.patch(jump.place, code.cursor)
-        if jump.tags != 0 {
-          code.legacy(
-            HostOpcode(opcode: 0x2B, isWide: true), Host.r14,
-            .stateArray(Int(jump.tags), index: Host.rcx))
-        }
         if jump.isSearch { code.moveImmediate(Host.rcx, UInt64(key.rawValue)) }
         code.byte(0xE8)  // call
         _ = unsafe code.displacement(
-          to: jump.isSearch ? stubs.findTarget : stubs.refills[Int(jump.refill)])
+          to: jump.isSearch
+            ? stubs.findTarget
+            : (jump.isShort ? stubs.shortRefills : stubs.refills)[Int(jump.refill)])
         let found = unsafe emitForwardCounterJump()
         last = jump.site
         lastFlags = jump.flags

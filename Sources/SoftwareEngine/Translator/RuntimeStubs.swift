@@ -5,7 +5,7 @@ import CHost
   /// `(state, target, vectors)`: loads the guest's registers and jumps; returns when code leaves at a site.
   /// `vectors` is 0 to leave the vector registers where they are, 1 to load XMM, 2 to load YMM.
   var enter: UnsafeMutablePointer<UInt8>
-  /// Where code jumps to with `TranslationState.site` set.
+  /// Where code jumps to with a site's number in ECX.
   var exit: UnsafeMutablePointer<UInt8>
   /// Loads XMM or YMM registers and MXCSR; touches RCX and no flags.
   var loadNarrow: UnsafeMutablePointer<UInt8>
@@ -14,7 +14,8 @@ import CHost
   /// Looks for the page of R14 in the TLB's second level, for a read and for a write by each of the first
   /// level's sets (set + 3 for writes); RCX is 0 afterwards if the access may be tried again. Nothing else changes.
   var refills: InlineArray<6, UnsafeMutablePointer<UInt8>>
-
+  /// The same after a short look-up: RCX is the entry's index, whose tag R14 is rid of first.
+  var shortRefills: InlineArray<6, UnsafeMutablePointer<UInt8>>
   /// Enters the target in R14, of an indirect branch in code of the key in ECX, in the jump table; RCX is 0
   /// afterwards if the branch may look again. Nothing else changes.
   var findTarget: UnsafeMutablePointer<UInt8>
@@ -23,9 +24,18 @@ import CHost
 
   init(_ code: inout Assembler, hasAVX: Bool) {
     unsafe refills = .init(repeating: code.cursor)
+    unsafe shortRefills = .init(repeating: code.cursor)
     for number in 0..<6 {
+      let set = number % 3
+      let isWrite = number >= 3
+      unsafe shortRefills[number] = code.cursor
+      let tags =
+        VirtualCPUMemory.Offset.tlb + set * TLBSet.byteCount
+        + (isWrite ? TLBSet.writeTags : TLBSet.readTags)
+      code.legacy(
+        HostOpcode(opcode: 0x2B, isWide: true), Host.r14, .stateArray(tags, index: Host.rcx))
       unsafe refills[number] = code.cursor
-      RuntimeStubs.emitRefill(&code, setAndWrite: UInt64(number % 3 | (number >= 3 ? 4 : 0)))
+      RuntimeStubs.emitRefill(&code, setAndWrite: UInt64(set | (isWrite ? 4 : 0)))
     }
 
     unsafe findTarget = code.cursor
@@ -71,6 +81,7 @@ import CHost
   }
 
   private static func emitExit(_ code: inout Assembler, _ save: UnsafeMutablePointer<UInt8>) {
+    code.store32(Host.rcx, .state(StateOffset.site))
     for guest in UInt8(0)..<12 {
       if let host = Host.register(guest) { code.store(host, .state(StateOffset.register(guest))) }
     }

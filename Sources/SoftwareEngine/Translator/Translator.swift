@@ -343,8 +343,7 @@ typealias TranslatedBlock = chost_translated_block
   var refill: UInt8 = 0
   /// For an indirect branch: the target is to be looked for.
   var isSearch = false
-  /// For a look-up that added a tag to R14: the offset of the tags.
-  var tags: Int32 = 0
+  var isShort = false
   /// For conditional branches: the edge to emit.
   var isEdge: Bool
   var executed: UInt16 = 0
@@ -352,9 +351,9 @@ typealias TranslatedBlock = chost_translated_block
 }
 
 extension Assembler {
-  /// Leaves at a site.
+  /// Leaves at a site: its number in ECX.
   mutating func leave(_ site: UInt32, _ exit: UnsafeMutablePointer<UInt8>) {
-    storeState32(StateOffset.site, site)
+    moveImmediate(Host.rcx, UInt64(site))
     unsafe jump(exit)
   }
 }
