@@ -79,7 +79,8 @@ let package = Package(
         "SoftwareEngine", "X86", logging,
       ]),
     .executableTarget(
-      name: "MartletCLI", dependencies: ["Martlet", "HostSystem", argumentParser, logging],
+      name: "MartletCLI",
+      dependencies: ["Martlet", "EngineInterface", "HostSystem", argumentParser, logging],
       swiftSettings: settings),
 
     .executableTarget(

@@ -24,11 +24,14 @@ public struct EngineConfiguration: Sendable {
   public var delegatedMSRs: [ClosedRange<UInt32>]
   /// How the software engine executes.
   public var execution: ExecutionTier
+  /// What the software engine reports on the way; `nil` for nothing.
+  public var trace: ExecutionTrace?
 
   public init(
     memory: GuestRAM, virtualCPUCount: Int, cpuid: CPUIDTable, clock: any MachineClock,
     entropy: any EntropySource, externalInterrupts: (any ExternalInterruptSource)? = nil,
-    delegatedMSRs: [ClosedRange<UInt32>] = [], execution: ExecutionTier = .standard
+    delegatedMSRs: [ClosedRange<UInt32>] = [], execution: ExecutionTier = .standard,
+    trace: ExecutionTrace? = nil
   ) {
     self.memory = memory
     self.virtualCPUCount = virtualCPUCount
@@ -38,6 +41,7 @@ public struct EngineConfiguration: Sendable {
     self.externalInterrupts = externalInterrupts
     self.delegatedMSRs = delegatedMSRs
     self.execution = execution
+    self.trace = trace
   }
 }
 

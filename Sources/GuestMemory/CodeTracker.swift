@@ -6,10 +6,8 @@ private import Synchronization
 /// page that rises when such a chunk is written.
 ///
 /// An engine registers the bytes it decodes and remembers the version it got; code whose page has
-/// another version now is stale. Every store, by a vCPU or a device, looks at its page's chunks
-/// after storing and reports a hit. The store and that look are not ordered on x86 without a fence,
-/// so the registering side makes every thread of the process pass one (membarrier) when it sets a
-/// bit anew: it is the rare side.
+/// another version now is stale. A device's store looks at its page's chunks after storing, with a fence in between, and
+/// reports a hit.
 ///
 /// vCPUs spare their stores that look: their TLBs let no store through to a page with code. When a page gets its
 /// first code, every other vCPU that executes guest code must close its TLB's way to the page before the
@@ -75,7 +73,6 @@ private import Synchronization
   private let memory: SharedMapping
   private let lock = Mutex(State())
   private let pageCount: Int
-  private let usesBarrier: Bool
 
   /// One bit a chunk, one word a page of the RAM mapping. Hot: engines read it in place.
   package nonisolated(unsafe) let chunks: UnsafeMutablePointer<UInt64>
@@ -90,7 +87,6 @@ private import Synchronization
     unsafe chunks = memory.baseAddress.bindMemory(to: UInt64.self, capacity: pageCount)
     unsafe versions = (memory.baseAddress + pageCount * 8)
       .bindMemory(to: UInt32.self, capacity: pageCount)
-    usesBarrier = chost_membarrier_register() == 0
   }
 
   /// Marks bytes to be decoded, which lie in one page. Call it, and wait for the closing that it names, before
@@ -105,7 +101,6 @@ private import Synchronization
     return lock.withLock { state in
       // SAFETY: the caller's offset lies in the RAM mapping, so `page` is in both arrays.
       let old = unsafe chost_or64(chunks + page, mask)
-      if old & mask != mask, usesBarrier { chost_membarrier() }
       if old == 0, state.listeners.count > 1 {
         Self.append(UInt32(page), to: &state.closings, &state.closingCount)
         for listener in state.listeners where unsafe listener.attention != attention {
@@ -158,6 +153,7 @@ private import Synchronization
 
   /// Reports a store that has been made.
   package func noteWrite(mappingOffset: UInt64, byteCount: UInt64) {
+    chost_fence()
     var offset = mappingOffset
     let end = mappingOffset + byteCount
     while offset < end {

@@ -82,6 +82,7 @@ import X86
     cpu.complete(entry)
     if environment.translator != nil { cpu.bindThread() }
     let exit = cpu.run()
+    cpu.traceExit(exit)
     return exit
   }
 

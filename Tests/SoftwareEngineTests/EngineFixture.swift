@@ -35,14 +35,15 @@ struct EngineFixture {
   static let stackTop: UInt64 = 0x30_0000
 
   init(
-    cpuid: CPUIDTable, cpuCount: Int = 1, execution: ExecutionTier = .standard
+    cpuid: CPUIDTable, cpuCount: Int = 1, execution: ExecutionTier = .standard,
+    trace: ExecutionTrace? = nil
   ) throws {
     memory = try GuestRAM(byteCount: 16 << 20)
     components = cpuid.entry(leaf: 0xD).map { UInt64($0.eax) } ?? 0
     engine = try SoftwareExecutionEngine(
       EngineConfiguration(
         memory: memory, virtualCPUCount: cpuCount, cpuid: cpuid, clock: StillClock(),
-        entropy: CountingEntropy(), execution: execution))
+        entropy: CountingEntropy(), execution: execution, trace: trace))
   }
 
   var cpu: any VirtualCPU { engine.virtualCPUs[0] }

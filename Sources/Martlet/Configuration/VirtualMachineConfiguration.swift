@@ -1,3 +1,5 @@
+public import EngineInterface
+
 /// What a virtual machine is made of.
 ///
 /// ```swift
@@ -26,6 +28,8 @@ public struct VirtualMachineConfiguration: Sendable {
   public var onReset: ResetAction
   /// Where the guest's randomness comes from.
   public var entropy: Entropy
+  /// What the software engine reports while it executes; `nil` for nothing. KVM reports nothing.
+  public var trace: ExecutionTrace?
 
   public static let maximumCPUCount = 64
   public static let minimumMemorySize: UInt64 = 4 << 20
@@ -43,6 +47,7 @@ public struct VirtualMachineConfiguration: Sendable {
     hypervisorInterface = .kvm
     onReset = .stop
     entropy = .host
+    trace = nil
   }
 }
 

@@ -37,7 +37,8 @@ extension MachineParts {
       EngineConfiguration(
         memory: memory, virtualCPUCount: configuration.cpuCount, cpuid: model.cpuid,
         clock: clock, entropy: configuration.entropy.source(),
-        externalInterrupts: chipset.legacyInterrupts, delegatedMSRs: model.delegatedMSRs))
+        externalInterrupts: chipset.legacyInterrupts, delegatedMSRs: model.delegatedMSRs,
+        trace: configuration.trace))
     link.connect(to: engine)
 
     let guest = try load(bootLoader, configuration, memory, cpuid: model.cpuid)

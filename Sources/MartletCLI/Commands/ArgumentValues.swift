@@ -1,4 +1,5 @@
 public import ArgumentParser
+import EngineInterface
 public import Martlet
 
 extension EngineChoice: ExpressibleByArgument {}
@@ -51,5 +52,27 @@ enum SerialDestination: Hashable {
 extension MemorySize {
   static func argument(_ text: String) throws -> MemorySize {
     do { return try MemorySize(parsing: text) } catch { throw ValidationError("\(error)") }
+  }
+}
+
+/// What `--trace` names.
+struct TracedEvents: Hashable {
+  private(set) var names: Set<String> = []
+
+  private static let known: [String: ExecutionTrace.Events] = [
+    "blocks": .blocks, "exits": .exits, "interrupts": .interrupts,
+  ]
+
+  var events: ExecutionTrace.Events {
+    names.reduce(into: []) { $0.formUnion(Self.known[$1] ?? []) }
+  }
+
+  static func argument(_ text: String) throws -> TracedEvents {
+    let names = text.split(separator: ",").map(String.init)
+    guard !names.isEmpty, names.allSatisfy({ known[$0] != nil }) else {
+      throw ValidationError(
+        "'\(text)' cannot be traced: use blocks, exits, interrupts, or several with commas")
+    }
+    return TracedEvents(names: Set(names))
   }
 }

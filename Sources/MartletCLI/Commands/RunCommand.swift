@@ -1,4 +1,5 @@
 import ArgumentParser
+import EngineInterface
 import Foundation
 import HostSystem
 import Logging
@@ -57,9 +58,23 @@ struct RunCommand: AsyncParsableCommand {
   @Flag(help: "Print what the engine counted when the machine has ended.")
   var stats = false
 
+  @Option(
+    help: """
+      What the software engine reports: blocks (as they are translated), exits (to the machine), interrupts (and \
+      exceptions that the guest gets); several with commas.
+      """,
+    transform: TracedEvents.argument)
+  var trace: TracedEvents?
+
+  @Option(help: "Where it reports (default: standard error).", completion: .file())
+  var traceFile: String?
+
   @OptionGroup var logging: LoggingOptions
 
   func validate() throws {
+    if traceFile != nil, trace == nil {
+      throw ValidationError("--trace-file needs --trace blocks, exits or interrupts")
+    }
     let destinations = serial.filter { $0 == .terminal }
     guard destinations.count <= 1 else {
       throw ValidationError("only one serial port can be connected to the terminal")
@@ -70,8 +85,15 @@ struct RunCommand: AsyncParsableCommand {
     logging.bootstrap()
     let quit = QuitRequest()
     let machine: VirtualMachine
+    var traceLog: TraceLog?
     do {
-      machine = try VirtualMachine(configuration: machineConfiguration(quit: quit))
+      var configuration = try machineConfiguration(quit: quit)
+      if let trace {
+        let log = try TraceLog(path: traceFile)
+        configuration.trace = ExecutionTrace(events: trace.events) { log.write($0) }
+        traceLog = log
+      }
+      machine = try VirtualMachine(configuration: configuration)
     } catch let error as ConfigurationError {
       report("\(error)")
       throw ExitCode.validationFailure
@@ -83,6 +105,7 @@ struct RunCommand: AsyncParsableCommand {
       finish(.hostError("\(error)"))
     }
     let reason = await machine.waitUntilStopped()
+    traceLog?.flush()
     if stats { report("\(machine.statistics)") }
     finish(reason)
   }

@@ -173,7 +173,8 @@ extension CPU {
     cache.reserve()
     let start = Int(physical & 4095)
     let ramOffset = state.codeRAMPage << 12
-    let version = registerCode(ramOffset | UInt64(start), 1)
+    var registeredEnd = start
+    let version = registerCode(ramOffset, from: start, end: &registeredEnd)
     let first = unsafe UnsafePointer(cache.arena + cache.arenaCount)
     let limit = state.mode.is64Bit ? UInt64.max : UInt64(state.segments[1].limit)
     let decoder = Decoder(mode: state.mode.codeMode)
@@ -183,6 +184,7 @@ extension CPU {
     // SAFETY: `codeHost` is a page of RAM; at most 4096 - position bytes of it are shown.
     building: while count < Block.maximumCount, position < 4096 {
       let offset = UInt64(position - start)
+      registerCode(ramOffset, from: position, end: &registeredEnd)
       guard rip &+ offset <= limit else { break }
       let room = min(4096 - position, limit == .max ? 4096 : Int(limit - (rip &+ offset) + 1))
       let span = unsafe Span(
@@ -199,8 +201,6 @@ extension CPU {
       var micro = lower(instruction)
       micro.offset = UInt16(offset)
       finish(&micro, instruction)
-      registerCode(
-        ramOffset | UInt64(position), UInt64(min(Int(instruction.length), 4096 - position)))
       cache.append(micro)
       count += 1
       position += Int(instruction.length)
@@ -223,7 +223,18 @@ extension CPU {
     env.host.reset()
   }
 
-  /// Marks bytes of RAM, which lie in one page, as decoded.
+  /// Marks what an instruction at an offset of a RAM page may consist of as decoded, unless it lies before `end`, up
+  /// to which that is done.
+  @inline(__always) @discardableResult
+  func registerCode(_ ramOffset: UInt64, from position: Int, end: inout Int) -> UInt32 {
+    let needed = min(position &+ 15, 4096)
+    guard needed > end else { return 0 }
+    let start = max(position, end)
+    end = (needed &+ 63) & ~63
+    return registerCode(ramOffset | UInt64(start), UInt64(end &- start))
+  }
+
+  /// Marks bytes of RAM, which lie in one page, as decoded. Before they are read.
   ///
   /// - Returns: the page's version.
   @discardableResult

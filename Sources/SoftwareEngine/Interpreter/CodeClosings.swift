@@ -45,7 +45,7 @@ extension CPU {
       // The others may be waiting for this one.
       carryOutClosings()
       turns += 1
-      if turns < 200 { chost_pause() } else { chost_sleep_briefly() }
+      if turns < 2000 { chost_pause() } else { chost_sleep_briefly() }
     }
   }
 }

@@ -24,6 +24,7 @@ import X86
   let blocks: BlockCache
   /// `nil` where code is only interpreted.
   let translator: Translator?
+  let trace: ExecutionTrace?
   /// How often a block is interpreted before it is translated.
   let translationThreshold: UInt16
   /// Instructions in a translated block at most.
@@ -56,6 +57,7 @@ import X86
     self.splitLock = splitLock
     tlb = TLB(rawMemory)
     maximumBlockLength = configuration.execution.maximumBlockLength
+    trace = configuration.trace
     translationThreshold = UInt16(
       clamping: configuration.execution.translationThreshold ?? 0)
     blocks = BlockCache()

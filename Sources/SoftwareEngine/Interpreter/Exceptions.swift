@@ -37,6 +37,7 @@ extension CPU {
     var setsResume = setsResume
     while true {
       state.stop = .none
+      traceDelivery(vector, errorCode, source)
       if attempt(vector, errorCode: errorCode, source: source, setsResume: setsResume) {
         return true
       }

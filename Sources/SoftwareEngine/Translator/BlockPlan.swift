@@ -24,7 +24,9 @@ extension CPU {
     let ramOffset = state.codeRAMPage << 12
     var position = start
     var count = 0
+    var registeredEnd = start
     while count < env.maximumBlockLength, position < 4096 {
+      registerCode(ramOffset, from: position, end: &registeredEnd)
       let span = unsafe Span(_unsafeStart: bytes + position, count: min(4096 - position, 15))
       unsafe (plan + count).initialize(
         to: PlannedInstruction(instruction: .empty, offset: UInt16(position)))
@@ -32,7 +34,6 @@ extension CPU {
         break
       }
       let length = unsafe plan[count].instruction.length
-      registerCode(ramOffset | UInt64(position), UInt64(length))
       position += Int(length)
       count += 1
       let last = unsafe plan[count - 1].instruction

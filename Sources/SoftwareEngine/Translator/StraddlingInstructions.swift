@@ -11,6 +11,8 @@ extension CPU {
     guard inPage < 15, let second = secondCodePage(of: state.codeLinearPage & ~4095) else {
       return nil
     }
+    registerCode(state.codeRAMPage << 12 | UInt64(start), UInt64(inPage))
+    registerCode(UInt64(second) << 12, 15)
     var bytes: InlineArray<16, UInt8> = .init(repeating: 0)
     // SAFETY: both are pages of RAM.
     let first = unsafe state.codeHost.unsafelyUnwrapped
@@ -27,9 +29,6 @@ extension CPU {
     guard case .decoded = outcome, unsafe Int(plan.pointee.instruction.length) > inPage else {
       return nil
     }
-    let rest = unsafe UInt64(plan.pointee.instruction.length) - UInt64(inPage)
-    registerCode(state.codeRAMPage << 12 | UInt64(start), UInt64(inPage))
-    registerCode(UInt64(second) << 12, rest)
     return second
   }
 

@@ -356,6 +356,9 @@ extension CPU {
         next_in_page: 0),
       ramPage: Int(state.codeRAMPage))
     if let secondPage { translator.insertDependence(of: number, onPage: Int(secondPage)) }
+    traceBlock(
+      translator, number, length: count,
+      byteCount: unsafe Int(translator.offset(translator.cursor) - translator.offset(entry)))
     return number
   }
 }
