@@ -89,7 +89,9 @@ import X86
   var retiredInstructionCount: UInt64 { cpu.state.retired }
 
   var statistics: ExecutionStatistics {
-    var statistics = environment.translator?.statistics.summary ?? ExecutionStatistics()
+    var statistics =
+      environment.translator.map { unsafe $0.statistics.pointee.summary($0.interpreted) }
+      ?? ExecutionStatistics()
     statistics.instructions = cpu.state.retired
     statistics.codeByteCount = environment.translator.map { UInt64($0.codeByteCount) } ?? 0
     return statistics

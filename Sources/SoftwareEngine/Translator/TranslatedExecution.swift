@@ -64,7 +64,7 @@ extension CPU {
     state.translation.count = 0
     defer {
       state.retired &+= 0 &- state.translation.count
-      translator.statistics.executions &+= 0 &- state.translation.count
+      unsafe translator.statistics.pointee.executions &+= 0 &- state.translation.count
       state.translation.count = 0
     }
     loadFlagsForHost()
@@ -84,17 +84,17 @@ extension CPU {
           closeGates()
         }
         isAtBlock = false
-        translator.statistics.entries &+= 1
+        unsafe translator.statistics.pointee.entries &+= 1
         unsafe translator.enter(pointer, target, vectors: vectors)
         let site = unsafe translator.sites[Int(state.translation.site)]
         switch site.kind {
         case .slow:
           if site.isRefused {
-            translator.statistics.interpreted[Int(site.target)] &+= 1
+            unsafe translator.interpreted[Int(site.target)] &+= 1
           } else if unsafe isIndirectBranch(translator.micros[Int(site.micro)].handler) {
-            translator.statistics.indirectExits &+= 1
+            unsafe translator.statistics.pointee.indirectExits &+= 1
           } else {
-            translator.statistics.memoryExits &+= 1
+            unsafe translator.statistics.pointee.memoryExits &+= 1
           }
           storeFlagsFromHost()
           switch executeSlow(translator, site, &key) {
@@ -114,15 +114,15 @@ extension CPU {
           case .exit(let exit): return .exit(exit)
           }
         case .target:
-          translator.statistics.indirectExits &+= 1
+          unsafe translator.statistics.pointee.indirectExits &+= 1
           rip = state.translation.scratch
         case .edge:
-          translator.statistics.edgeExits &+= 1
+          unsafe translator.statistics.pointee.edgeExits &+= 1
           rip =
             (state.translation.codePage &+ UInt64(bitPattern: Int64(site.target)))
             & state.linearMask
         case .pageEdge:
-          translator.statistics.pageEdgeExits &+= 1
+          unsafe translator.statistics.pointee.pageEdgeExits &+= 1
           rip =
             (state.translation.scratch &+ UInt64(bitPattern: Int64(site.target)))
             & state.linearMask
@@ -347,8 +347,8 @@ extension CPU {
     let count = emitter.blockLength
     unsafe translator.cursor = emitter.hotEnd.unsafelyUnwrapped
     unsafe translator.coldCursor = emitter.code.cursor
-    translator.statistics.blocks &+= 1
-    translator.statistics.instructions &+= UInt64(count)
+    unsafe translator.statistics.pointee.blocks &+= 1
+    unsafe translator.statistics.pointee.instructions &+= UInt64(count)
     let number = translator.insert(
       TranslatedBlock(
         address: address, key: key.rawValue, entry: unsafe translator.offset(entry),

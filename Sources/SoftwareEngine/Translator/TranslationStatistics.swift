@@ -13,10 +13,9 @@ struct TranslationStatistics {
   var pageEdgeExits: UInt64 = 0
   var indirectExits: UInt64 = 0
   var executions: UInt64 = 0
-  /// Of instructions that are never translated, by `Operation`.
-  var interpreted: [UInt64] = Array(repeating: 0, count: Operation.allCases.count)
 
-  var summary: ExecutionStatistics {
+  /// - Parameter interpreted: `Translator.interpreted`.
+  func summary(_ interpreted: UnsafeMutablePointer<UInt64>) -> ExecutionStatistics {
     var summary = ExecutionStatistics()
     summary.translatedBlocks = blocks
     summary.translatedInstructions = instructions
@@ -28,8 +27,10 @@ struct TranslationStatistics {
     summary.pageEdgeExits = pageEdgeExits
     summary.indirectExits = indirectExits
     summary.translatedExecutions = executions
-    for operation in Operation.allCases where interpreted[Int(operation.rawValue)] > 0 {
-      summary.interpreted["\(operation)"] = interpreted[Int(operation.rawValue)]
+    for operation in Operation.allCases {
+      // SAFETY: there is a counter for each operation.
+      let count = unsafe interpreted[Int(operation.rawValue)]
+      if count > 0 { summary.interpreted["\(operation)"] = count }
     }
     return summary
   }

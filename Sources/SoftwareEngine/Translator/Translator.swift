@@ -1,6 +1,7 @@
 import CHost
 import HostSystem
 import X86
+import X86Decoder
 
 /// The translator (T1): guest code as host machine code.
 ///
@@ -75,7 +76,10 @@ import X86
 
   /// Rises when everything is thrown away.
   private(set) var generation: UInt32 = 1
-  var statistics = TranslationStatistics()
+  /// In raw memory: counting must not cost an access check.
+  let statistics: UnsafeMutablePointer<TranslationStatistics>
+  /// Executions of instructions that are never translated, by `Operation`.
+  let interpreted: UnsafeMutablePointer<UInt64>
 
   /// `nil` where the host lacks what translated code needs.
   init?(pageCount: Int) {
@@ -94,6 +98,10 @@ import X86
     coldFaults = FaultTable(capacity: Self.siteCapacity)
     unsafe pending = .allocate(capacity: Self.pendingCapacity)
     unsafe plan = .allocate(capacity: Self.planCapacity)
+    unsafe statistics = .allocate(capacity: 1)
+    unsafe statistics.initialize(to: TranslationStatistics())
+    unsafe interpreted = .allocate(capacity: Operation.allCases.count)
+    unsafe interpreted.initialize(repeating: 0, count: Operation.allCases.count)
     unsafe buckets.initialize(repeating: 0, count: Self.bucketCount)
     unsafe pages.initialize(repeating: 0, count: pageCount)
     var code = unsafe Assembler(
@@ -127,6 +135,8 @@ import X86
     unsafe pages.deallocate()
     unsafe pending.deallocate()
     unsafe plan.deallocate()
+    unsafe statistics.deallocate()
+    unsafe interpreted.deallocate()
   }
 
   // MARK: Addresses
@@ -173,7 +183,7 @@ import X86
     unsafe buckets.update(repeating: 0, count: Self.bucketCount)
     unsafe pages.update(repeating: 0, count: pageCount)
     generation &+= 1
-    statistics.flushes &+= 1
+    unsafe statistics.pointee.flushes &+= 1
   }
 
   func append(_ site: Site) -> UInt32 {
@@ -266,7 +276,7 @@ import X86
   }
 
   private func kill(_ block: inout TranslatedBlock) {
-    statistics.killedBlocks &+= 1
+    unsafe statistics.pointee.killedBlocks &+= 1
     // Once there is a new block for the same bytes, the jump leads there.
     let site = append(
       Site(
