@@ -1,7 +1,7 @@
 import X86Decoder
 
-/// Emits one block. Its parts: `+Memory` (addresses and TLB look-ups), `+Operands` (instructions with a ModRM
-/// byte), `+Stack`, `+Branches`, `+Vectors`.
+/// Emits one block. Its parts: `+Memory` (addresses and TLB look-ups), `+Flags`, `+AccessGroups`, `+Operands` (with a ModRM
+/// byte), `+Strings`, `+Stack`, `+Branches`, `+System`, `+Vectors`.
 @safe struct BlockEmitter {
   var code: Assembler
   let translator: Translator

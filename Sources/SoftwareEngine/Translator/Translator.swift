@@ -22,11 +22,13 @@ import X86Decoder
 /// decodes the bytes again and emits each instruction with its registers renumbered and its memory operand replaced
 /// by a TLB look-up (`BlockEmitter+Memory`). Blocks are found by physical address and key; `TranslatedExecution`
 /// enters them, serves the sites they leave at, and links edges. A block dies when its page's code is
-/// written: its first bytes become a jump to a site. When the cache is full everything is thrown away.
+/// written, which no store in translated code does by itself: TLBs are closed to pages with code (`CodeClosings`). Its
+/// first bytes become a jump to a site. When the cache is full everything is thrown away.
 ///
 /// # Flags
-/// The host's flags are the guest's, always: the code around an instruction uses only LEA, MOV, PEXT and JRCXZ,
-/// which leave them alone. So no analysis is needed, and any exit knows them exactly.
+/// Between blocks the host's flags are the guest's. Within one, `FlagSource` says how the guest's can be had while
+/// look-ups change the host's; they are recovered before whatever reads them and on each way out
+/// (`BlockEmitter+Flags`). Where they cannot be had, a look-up uses only LEA, MOV, PEXT and JRCXZ, which leave them alone.
 ///
 /// # Counting and attention
 /// R15 counts executed instructions, edge by edge; a site knows how many precede it in its block. Another thread
