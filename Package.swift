@@ -62,7 +62,7 @@ let package = Package(
       ]),
 
     // Devices.
-    module("DeviceModel", ["MachineTypes", "GuestMemory"]),
+    module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
     module("Paravirtualization", ["DeviceModel", "MachineTypes", "GuestMemory", "X86", "Bits"]),
 

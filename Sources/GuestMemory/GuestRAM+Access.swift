@@ -84,7 +84,7 @@ extension GuestRAM {
   }
 
   /// Engines that keep decoded code must hear of every store that did not go through them.
-  private func noteWrite(_ address: GuestPhysicalAddress, byteCount: UInt64) {
+  func noteWrite(_ address: GuestPhysicalAddress, byteCount: UInt64) {
     guard byteCount > 0, let offset = mappingOffset(of: address, byteCount: byteCount) else {
       return
     }
