@@ -1,12 +1,17 @@
 #include "translated.h"
 
+#include <string.h>
+
 #define GENERAL_REGISTERS_ONLY __attribute__((target("general-regs-only")))
 
 GENERAL_REGISTERS_ONLY
 void chost_insert_target(chost_jumps *jumps, uint64_t linear, uint64_t target, uint32_t key, int is_global) {
   uint64_t index = linear >> 1 & (chost_jump_entries - 1);
   unsigned table = key & chost_key_user ? 0 : 1;
-  jumps->counts[table]++;
+  uint32_t position = jumps->counts[table];
+  if (position < chost_jump_log) jumps->log[table][position] = index;
+  // Beyond the log it says that there are more.
+  if (position <= chost_jump_log) jumps->counts[table] = position + 1;
   if (table && !is_global) jumps->holds_non_global_supervisor = 1;
   uint64_t bit = linear >> 12 & 4095;
   jumps->pages[bit >> 6] |= 1ull << (bit & 63);
@@ -14,6 +19,35 @@ void chost_insert_target(chost_jumps *jumps, uint64_t linear, uint64_t target, u
   ((uint64_t *)(base + chost_jump_tags))[index] = 0 - linear;
   ((uint64_t *)(base + chost_jump_linears))[index] = linear;
   ((uint64_t *)(base + chost_jump_targets))[index] = target;
+}
+
+// An empty entry seems to hold address 0, whose index is 0.
+static void empty(char *base, uint64_t index) {
+  ((uint64_t *)(base + chost_jump_tags))[index] = 0;
+  ((uint64_t *)(base + chost_jump_linears))[index] = 0;
+}
+
+void chost_flush_targets(chost_jumps *jumps, unsigned table) {
+  char *base = jumps->tables + table * chost_jump_table_bytes;
+  uint32_t count = jumps->counts[table];
+  jumps->counts[table] = 0;
+  if (count <= chost_jump_log) {
+    for (uint32_t position = 0; position < count; position++) empty(base, jumps->log[table][position]);
+  } else {
+    memset(base + chost_jump_tags + 8, 0, 8 * (chost_jump_entries - 1));
+    memset(base + chost_jump_linears + 8, 0, 8 * (chost_jump_entries - 1));
+  }
+}
+
+void chost_flush_page_targets(chost_jumps *jumps, uint64_t linear) {
+  uint64_t first = linear >> 12 << 11 & (chost_jump_entries - 1);
+  for (unsigned table = 0; table < 2; table++) {
+    if (!jumps->counts[table]) continue;
+    char *base = jumps->tables + table * chost_jump_table_bytes;
+    const uint64_t *linears = (const uint64_t *)(base + chost_jump_linears);
+    for (uint64_t index = first ? first : 1; index < first + 2048; index++)
+      if ((linears[index] ^ linear) >> 12 == 0) empty(base, index);
+  }
 }
 
 GENERAL_REGISTERS_ONLY

@@ -24,12 +24,14 @@ enum {
   chost_key_user = 1 << 2,
   chost_key_override = 1 << 3,
 
-  chost_jump_entries = 4096,
+  chost_jump_entries = 1 << 15,
   // Arrays of a table of targets of indirect branches (`JumpTable` in Swift says what they hold).
   chost_jump_tags = 0,
   chost_jump_targets = 8 * chost_jump_entries,
   chost_jump_linears = 16 * chost_jump_entries,
   chost_jump_table_bytes = 24 * chost_jump_entries,
+  // Entries of a table that were filled since it was empty, as long as they are few.
+  chost_jump_log = 2048,
 };
 
 // The tables of user and of supervisor code, and what fills them.
@@ -42,8 +44,9 @@ typedef struct {
   uint64_t code;
   // 0 when attention is due.
   const uint64_t *jump_mask;
-  // What the entries take for granted, and how many there are.
+  // What the entries take for granted, and how many were filled: the first of them are in `log`.
   uint32_t keys[2], counts[2];
+  uint16_t log[2][chost_jump_log];
   uint32_t holds_non_global_supervisor;
   // Bits of pages (hashed) that entries lie in.
   uint64_t pages[64];
@@ -56,6 +59,12 @@ static inline uint64_t chost_bucket(uint64_t address, uint32_t key, uint64_t mas
 
 /// Enters the target `linear` of an indirect branch, made by code of `key`, in the table.
 uint64_t chost_find_target(chost_jumps *jumps, void *sets, uint64_t linear, uint64_t key);
+
+/// Empties a table.
+void chost_flush_targets(chost_jumps *jumps, unsigned table);
+
+/// Empties the entries of both tables that lie in the page of `linear`.
+void chost_flush_page_targets(chost_jumps *jumps, uint64_t linear);
 
 /// Adds a target. The key's table must be its own.
 void chost_insert_target(chost_jumps *jumps, uint64_t linear, uint64_t target, uint32_t key, int is_global);

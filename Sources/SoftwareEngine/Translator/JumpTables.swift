@@ -28,7 +28,7 @@ enum JumpTable {
   private let control: UnsafeMutablePointer<chost_jumps>
 
   private static let controlOffset = 2 * JumpTable.byteCount
-  static let byteCount = controlOffset + 4096
+  static let byteCount = controlOffset + 4 * 4096
 
   init(_ memory: UnsafeMutableRawPointer) {
     unsafe base = memory
@@ -99,18 +99,7 @@ enum JumpTable {
     guard unsafe (table == 0 ? control.pointee.counts.0 : control.pointee.counts.1) != 0 else {
       return
     }
-    if table == 0 {
-      unsafe control.pointee.counts.0 = 0
-    } else {
-      unsafe control.pointee.counts.1 = 0
-    }
-    // Address 0, which an empty entry seems to hold, has index 0.
-    for array in [JumpTable.tags, JumpTable.linears] {
-      // SAFETY: each array has `size` elements.
-      let words = unsafe (base + table * JumpTable.byteCount + array)
-        .assumingMemoryBound(to: UInt64.self)
-      unsafe (words + 1).update(repeating: 0, count: JumpTable.size - 1)
-    }
+    unsafe chost_flush_targets(control, UInt32(table))
   }
 
   mutating func flushAll() {
@@ -127,7 +116,9 @@ enum JumpTable {
 
   mutating func flush(page linear: UInt64) {
     let bit = Int(truncatingIfNeeded: (linear &>> 12) & 4095)
-    if unsafe pages[bit >> 6] >> UInt64(bit & 63) & 1 != 0 { flushAll() }
+    if unsafe pages[bit >> 6] >> UInt64(bit & 63) & 1 != 0 {
+      unsafe chost_flush_page_targets(control, linear)
+    }
   }
 
   private var pages: UnsafeMutablePointer<UInt64> {

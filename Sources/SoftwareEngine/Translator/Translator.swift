@@ -42,7 +42,7 @@ import X86Decoder
   private static let siteCapacity = 1 << 22
   private static let microCapacity = 1 << 21
   private static let blockCapacity = 1 << 19
-  private static let bucketCount = 1 << 17
+  private static let bucketCount = 1 << 18
   static let bucketMask = UInt64(bucketCount - 1)
 
   private let memory: ExecutableMemory
