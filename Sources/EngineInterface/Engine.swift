@@ -62,8 +62,8 @@ public struct ExecutionTier: Hashable, Sendable {
   public static let standard: ExecutionTier = {
     guard
       let word = unsafe getenv("MARTLET_TRANSLATION_THRESHOLD").map({ unsafe String(cString: $0) })
-    else { return ExecutionTier(translationThreshold: 8) }
-    return word == "never" ? .interpreter : ExecutionTier(translationThreshold: Int(word) ?? 8)
+    else { return ExecutionTier(translationThreshold: 2) }
+    return word == "never" ? .interpreter : ExecutionTier(translationThreshold: Int(word) ?? 2)
   }()
   public static let interpreter = ExecutionTier(translationThreshold: nil)
   /// Everything is translated at once: for tests.
