@@ -64,6 +64,7 @@ let package = Package(
     // Devices.
     module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
+    module("PCIBus", ["DeviceModel", "MachineTypes", "Bits"]),
     module("Paravirtualization", ["DeviceModel", "MachineTypes", "GuestMemory", "X86", "Bits"]),
 
     // Boot.
@@ -75,7 +76,7 @@ let package = Package(
       "Martlet",
       [
         "BootLoaders", "ChipsetDevices", "DeviceModel", "EngineInterface", "FirmwareTables",
-        "GuestMemory", "HostSystem", "KVMEngine", "MachineTypes", "Paravirtualization",
+        "GuestMemory", "HostSystem", "KVMEngine", "MachineTypes", "PCIBus", "Paravirtualization",
         "SoftwareEngine", "X86", logging,
       ]),
     .executableTarget(

@@ -1,5 +1,6 @@
 public import DeviceModel
 public import MachineTypes
+import Synchronization
 
 /// The PC's fixed devices, attached to their buses and wired to the interrupt controllers.
 ///
@@ -12,16 +13,21 @@ public final class Chipset: Sendable {
     public var debugConsole: (any SerialSink)?
     public var hasHPET: Bool
     public var hasPanicPort: Bool
+    /// `resetControl` shares its ports with PCI's configuration address: whoever makes the PCI bus
+    /// attaches both.
+    public var hasPCI: Bool
 
     public init(
       memory: CMOSMemory, serialPorts: [COMPort: any SerialSink] = [:],
-      debugConsole: (any SerialSink)? = nil, hasHPET: Bool = true, hasPanicPort: Bool = true
+      debugConsole: (any SerialSink)? = nil, hasHPET: Bool = true, hasPanicPort: Bool = true,
+      hasPCI: Bool = false
     ) {
       self.memory = memory
       self.serialPorts = serialPorts
       self.debugConsole = debugConsole
       self.hasHPET = hasHPET
       self.hasPanicPort = hasPanicPort
+      self.hasPCI = hasPCI
     }
   }
 
@@ -34,11 +40,13 @@ public final class Chipset: Sendable {
   public let serialPorts: [COMPort: AttachedDevice<SerialPort>]
   public let powerManagement: AttachedDevice<ACPIPowerManagement>
 
+  private let inputReceivers = InputReceivers()
+
   let pit: AttachedDevice<PIT8254>
   let rtc: AttachedDevice<RTCMOS>
   let keyboardController: AttachedDevice<I8042>
   let systemControlPortA = AttachedDevice(SystemControlPortA())
-  let resetControl = AttachedDevice(ResetControl())
+  public let resetControl = AttachedDevice(ResetControl())
   let postCode = AttachedDevice(POSTCodePort())
   let panicPort: AttachedDevice<PanicPort>?
   let hpet: AttachedDevice<HPET>?
@@ -104,7 +112,7 @@ public final class Chipset: Sendable {
         SerialPort(clock: clock, interrupt: interrupt, sink: sink), clock: clock)
     }
     self.serialPorts = serialPorts
-    inputGate = InputGate { [serialPorts, powerManagement] input in
+    inputGate = InputGate { [serialPorts, powerManagement, inputReceivers] input in
       switch input {
       case .serial(let port, let bytes):
         guard let port = COMPort(rawValue: port).flatMap({ serialPorts[$0] }) else {
@@ -114,12 +122,14 @@ public final class Chipset: Sendable {
       case .powerButton:
         powerManagement.withDevice { $0.pressPowerButton() }
         return 1
+      case .device(let number, let input):
+        return inputReceivers.withLock { $0[number] }?(input) ?? 1
       }
     }
-    try attachDevices(debugConsole: configuration.debugConsole)
+    try attachDevices(configuration)
   }
 
-  private func attachDevices(debugConsole: (any SerialSink)?) throws(BusOverlapError) {
+  private func attachDevices(_ configuration: Configuration) throws(BusOverlapError) {
     typealias Layout = ChipsetLayout
     try ports.attach(legacyInterrupts.device, at: Layout.pic.master, count: 2)
     try ports.attach(legacyInterrupts.device, at: Layout.pic.slave, count: 2, firstOffset: 2)
@@ -133,12 +143,14 @@ public final class Chipset: Sendable {
     try ports.attach(postCode, at: Layout.postCode, count: 1)
     try ports.attach(postCode, at: Layout.delay, count: 1)
     try ports.attach(systemControlPortA, at: Layout.systemControlPortA, count: 1)
-    try ports.attach(resetControl, at: Layout.resetRange, count: 4)
+    if !configuration.hasPCI {
+      try ports.attach(resetControl, at: Layout.resetRange, count: 4)
+    }
     try ports.attach(powerManagement, at: Layout.pmBase, count: 12)
     try ports.attach(powerManagement, at: Layout.generalEvents, count: 4, firstOffset: 0x20)
     for (name, port) in serialPorts { try ports.attach(port, at: name.firstPort, count: 8) }
     if let panicPort { try ports.attach(panicPort, at: Layout.panicPort, count: 1) }
-    if let debugConsole {
+    if let debugConsole = configuration.debugConsole {
       let console = AttachedDevice(DebugConsole(sink: debugConsole))
       try ports.attach(console, at: Layout.bochsConsole, count: 1)
       try ports.attach(console, at: Layout.firmwareConsole, count: 1)
@@ -154,6 +166,13 @@ public final class Chipset: Sendable {
       ioAPIC: ioAPIC, pin: ChipsetLayout.ioAPICPin(ofInterrupt: number))
     guard number < 16 else { return pin }
     return ISAInterruptLine(legacy: legacyInterrupts.line(number), ioAPIC: pin)
+  }
+
+  /// Says who takes the inputs of device `number`, and how much of them was taken.
+  public func receiveInput(
+    of number: Int, _ receive: @escaping @Sendable (DeviceInput) -> Int
+  ) {
+    inputReceivers.withLock { $0[number] = receive }
   }
 
   /// A local APIC saw the EOI of a level-triggered vector.
@@ -173,5 +192,15 @@ public final class Chipset: Sendable {
   public func reset() {
     ports.resetDevices()
     memory.resetDevices()
+  }
+}
+
+/// Who takes the inputs of which device beyond the chipset.
+private final class InputReceivers: Sendable {
+  typealias Receiver = @Sendable (DeviceInput) -> Int
+  private let receivers = Mutex<[Int: Receiver]>([:])
+
+  func withLock<Result: Sendable>(_ body: (inout [Int: Receiver]) -> Result) -> Result {
+    receivers.withLock { body(&$0) }
   }
 }

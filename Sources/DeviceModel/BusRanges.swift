@@ -42,6 +42,13 @@ struct BusRanges<Target: Sendable>: Sendable {
     entries.insert(entry, at: position)
   }
 
+  /// Takes away the entry that starts at `first`, if there is one.
+  mutating func remove(startingAt first: UInt64) {
+    let position = partitioningIndex(of: first)
+    guard position < entries.count, entries[position].range.lowerBound == first else { return }
+    entries.remove(at: position)
+  }
+
   func entry(containing address: UInt64) -> Entry? {
     let position = partitioningIndex(of: address)
     if position < entries.count, entries[position].range.lowerBound == address {

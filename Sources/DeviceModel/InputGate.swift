@@ -5,6 +5,22 @@ public enum MachineInput: Codable, Hashable, Sendable {
   /// Bytes arriving at a serial port, numbered from 0 (COM1).
   case serial(port: Int, bytes: [UInt8])
   case powerButton
+  /// For a device beyond the chipset, by its number in the machine.
+  case device(Int, DeviceInput)
+}
+
+/// What reaches a device from what stands behind it.
+public enum DeviceInput: Codable, Hashable, Sendable {
+  /// A request to a disk is done; `status` is the virtio block status, 0 for success.
+  case blockCompletion(request: UInt64, status: UInt8)
+  /// The disk has another size, in bytes.
+  case blockResize(byteCount: UInt64)
+  /// A packet from the network.
+  case packet(NetworkPacket)
+  /// The network takes packets again.
+  case networkRoom
+  /// Bytes for a console port.
+  case console(port: UInt32, bytes: [UInt8])
 }
 
 /// The one door for everything that comes from outside. In real-time mode it passes inputs straight

@@ -28,6 +28,11 @@ public final class MemoryBus: Sendable {
     try ranges.withLock { (ranges) throws(BusOverlapError) in try ranges.insert(entry) }
   }
 
+  /// Takes away what was attached at `first`. An access that is on its way may still arrive.
+  public func detach(at first: GuestPhysicalAddress) {
+    ranges.withLock { $0.remove(startingAt: first.rawValue) }
+  }
+
   public func read(_ address: GuestPhysicalAddress, _ width: AccessWidth) -> UInt64 {
     guard let entry = entry(address, width) else {
       return splitRead(address, width, counting: unclaimedCount)

@@ -40,7 +40,9 @@ public struct FirmwareImage: Hashable, Sendable {
         Piece(name: "SMBIOS", address: GuestPhysicalAddress(smbios.address), bytes: smbios.bytes),
       ]
     rootSystemDescriptionPointer = GuestPhysicalAddress(acpi.address)
-    memoryMap = MemoryMap(lowByteCount: lowByteCount, highByteCount: highByteCount)
+    memoryMap = MemoryMap(
+      lowByteCount: lowByteCount, highByteCount: highByteCount,
+      reserved: platform.pciRoot?.configurationSpace)
   }
 
   /// The firmware of a machine with this RAM.

@@ -33,7 +33,9 @@ public struct MemoryMap: Hashable, Sendable {
 
   /// The map of a machine with `lowByteCount` bytes of RAM from address 0 and `highByteCount` bytes
   /// from 4 GiB.
-  public init(lowByteCount: UInt64, highByteCount: UInt64) {
+  ///
+  /// - Parameter reserved: what devices have below 4 GiB besides the chipset's region.
+  public init(lowByteCount: UInt64, highByteCount: UInt64, reserved: Range<UInt64>? = nil) {
     var entries: [Entry] = []
     func add(_ range: Range<UInt64>, _ kind: Kind) {
       guard !range.isEmpty else { return }
@@ -47,6 +49,7 @@ public struct MemoryMap: Hashable, Sendable {
     add(layout.extendedBIOSDataArea..<layout.hole, .reserved)
     add(layout.acpiTables..<layout.extendedMemory, .reserved)
     add(layout.extendedMemory..<max(lowByteCount, layout.extendedMemory), .usable)
+    if let reserved { add(reserved, .reserved) }
     add(layout.chipsetRegion, .reserved)
     let high: UInt64 = 0x1_0000_0000
     add(high..<(high &+ min(highByteCount, 1 << 51)), .usable)

@@ -33,7 +33,9 @@ public struct PlatformDescription: Hashable, Sendable {
   public var hasPanicDevice: Bool
   /// What a guest writes to SLP_TYP of PM1a_CNT for soft-off, 0…7.
   public var softOffSleepType: UInt8
-  /// Further AML objects for the scope `\_SB`, for example a PCI root bridge.
+  /// The PCI root bridge, if there is one.
+  public var pciRoot: PCIRootDescription?
+  /// Further AML objects for the scope `\_SB`.
   public var systemBusObjects: [AMLObject]
   /// The machine's own identity, SMBIOS type 1; 16 bytes in the byte order of RFC 9562.
   public var identifier: [UInt8]
@@ -41,7 +43,8 @@ public struct PlatformDescription: Hashable, Sendable {
   public init(
     cpuCount: Int, serialPorts: [SerialPort] = [.com1], hasHPET: Bool = false,
     hasKeyboardController: Bool = true, hasPanicDevice: Bool = true, softOffSleepType: UInt8 = 5,
-    systemBusObjects: [AMLObject] = [], identifier: [UInt8] = [UInt8](repeating: 0, count: 16)
+    pciRoot: PCIRootDescription? = nil, systemBusObjects: [AMLObject] = [],
+    identifier: [UInt8] = [UInt8](repeating: 0, count: 16)
   ) {
     self.cpuCount = cpuCount
     self.serialPorts = serialPorts
@@ -49,6 +52,7 @@ public struct PlatformDescription: Hashable, Sendable {
     self.hasKeyboardController = hasKeyboardController
     self.hasPanicDevice = hasPanicDevice
     self.softOffSleepType = softOffSleepType
+    self.pciRoot = pciRoot
     self.systemBusObjects = systemBusObjects
     self.identifier = identifier
   }

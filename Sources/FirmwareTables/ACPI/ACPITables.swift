@@ -17,6 +17,7 @@ struct ACPITables {
     tables.append(
       placer.place(MultipleAPICDescriptionTable(cpuCount: platform.cpuCount).table.bytes))
     if platform.hasHPET { tables.append(placer.place(HighPrecisionEventTimerTable.table.bytes)) }
+    if let root = platform.pciRoot { tables.append(placer.place(root.configurationTable.bytes)) }
     let rsdt = placer.place(RootSystemDescriptionTable.rsdt(tables: tables).bytes)
     let xsdt = placer.place(RootSystemDescriptionTable.xsdt(tables: tables).bytes)
     let pointer = RootSystemDescriptionPointer.bytes(

@@ -19,7 +19,8 @@ struct DifferentiatedSystemDescriptionTable {
   private var systemBus: AMLObject {
     .scope(
       "\\_SB",
-      processors + legacyDevices + serialPorts + optionalDevices + platform.systemBusObjects)
+      processors + legacyDevices + serialPorts + optionalDevices
+        + (platform.pciRoot?.objects ?? []) + platform.systemBusObjects)
   }
 
   private var processors: [AMLObject] {

@@ -114,6 +114,31 @@ enum AMLEncoder {
 }
 
 extension AMLResource {
+  /// Address space descriptors (§6.4.3.5): first and last address are fixed, and passed on.
+  private enum Window {
+    static let word: UInt8 = 0x88
+    static let doubleword: UInt8 = 0x87
+    static let memory: UInt8 = 0
+    static let ports: UInt8 = 1
+    static let buses: UInt8 = 2
+    static let isFixed: UInt8 = 0x0C
+    static let isWritable: UInt8 = 1
+    static let isWhole: UInt8 = 3
+  }
+
+  private static func window<Field: FixedWidthInteger & UnsignedInteger>(
+    _ tag: UInt8, _ kind: UInt8, _ flags: UInt8, first: Field, last: Field
+  ) -> [UInt8] {
+    var body = ByteWriter()
+    body.append([kind, Window.isFixed, flags])
+    body.append(littleEndian: Field(0))  // granularity
+    body.append(littleEndian: first)
+    body.append(littleEndian: last)
+    body.append(littleEndian: Field(0))  // translation
+    body.append(littleEndian: last - first + 1)
+    return [tag, UInt8(body.count), 0] + body.bytes
+  }
+
   /// The small or large resource data type (§6.4.2, §6.4.3).
   var bytes: [UInt8] {
     var writer = ByteWriter()
@@ -130,6 +155,18 @@ extension AMLResource {
       writer.append([0x86, 9, 0, isWritable ? 1 : 0])
       writer.append(littleEndian: first)
       writer.append(littleEndian: count)
+    case .busWindow(let buses):
+      return Self.window(
+        Window.word, Window.buses, 0, first: UInt16(buses.lowerBound),
+        last: UInt16(buses.upperBound))
+    case .portWindow(let ports):
+      return Self.window(
+        Window.word, Window.ports, Window.isWhole, first: ports.lowerBound,
+        last: ports.upperBound)
+    case .memoryWindow(let addresses):
+      return Self.window(
+        Window.doubleword, Window.memory, Window.isWritable, first: addresses.lowerBound,
+        last: addresses.upperBound)
     }
     return writer.bytes
   }

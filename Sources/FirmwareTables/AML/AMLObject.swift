@@ -32,4 +32,8 @@ public enum AMLResource: Hashable, Sendable {
   case interrupt(UInt8)
   /// Fixed memory below 4 GiB.
   case memory(first: UInt32, count: UInt32, isWritable: Bool)
+  /// What a bridge passes on: bus numbers, ports, memory below 4 GiB.
+  case busWindow(ClosedRange<UInt8>)
+  case portWindow(ClosedRange<UInt16>)
+  case memoryWindow(ClosedRange<UInt32>)
 }

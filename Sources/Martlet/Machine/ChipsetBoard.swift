@@ -6,6 +6,7 @@ import MachineTypes
 struct ChipsetBoard: MachineBoard {
   let chipset: Chipset
   let lines: [COMPort: SerialLine]
+  let pci: PCIBoard
 
   func readPort(_ port: PortAddress, _ width: AccessWidth) -> UInt64 {
     UInt64(chipset.ports.read(port, width))

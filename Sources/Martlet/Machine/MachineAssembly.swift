@@ -9,6 +9,7 @@ import HostSystem
 import KVMEngine
 import Logging
 import MachineTypes
+import PCIBus
 import Paravirtualization
 import SoftwareEngine
 import X86
@@ -28,6 +29,7 @@ extension MachineParts {
     let link = EngineLink()
     let lines = serialLines(configuration)
     let chipset = try makeChipset(memory, configuration, lines, clock, link)
+    let pci = try PCIBoard(chipset, memory: memory, link: link)
     let model = ProcessorModel.select(
       configuration, memory: memory,
       time: TimeSource(
@@ -44,7 +46,7 @@ extension MachineParts {
     let guest = try load(bootLoader, configuration, memory, cpuid: model.cpuid)
     try placeProcessors(of: engine, at: guest.state, signature: model.cpuid.signature)
     return MachineParts(
-      engine: engine, board: ChipsetBoard(chipset: chipset, lines: lines),
+      engine: engine, board: ChipsetBoard(chipset: chipset, lines: lines, pci: pci),
       hypervisor: model.hypervisor, clock: clock)
   }
 
@@ -72,7 +74,7 @@ extension MachineParts {
         memory: CMOSMemory(
           memoryBelow4GiB: memory.byteCount - high, memoryAbove4GiB: high,
           virtualCPUCount: configuration.cpuCount),
-        serialPorts: sinks),
+        serialPorts: sinks, hasPCI: true),
       clock: clock, messageSink: link,
       interruptRequestChanged: { _ in link.externalInterruptsChanged() },
       routeChanged: { link.setInterruptRoute(pin: $0, to: $1) })
@@ -122,7 +124,7 @@ extension MachineParts {
     let firmware = try FirmwareImage(
       platform: PlatformDescription(
         cpuCount: configuration.cpuCount, serialPorts: ports, hasHPET: true,
-        softOffSleepType: ChipsetLayout.softOffSleepType),
+        softOffSleepType: ChipsetLayout.softOffSleepType, pciRoot: PCIBoard.description),
       memory: memory)
     var options = BootOptions()
     options.kernelAddress = bootLoader.kernelAddress.map(GuestPhysicalAddress.init(rawValue:))
