@@ -64,7 +64,9 @@ let package = Package(
     // Devices.
     module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
+    module("DiskImages", ["DeviceModel", "HostSystem"]),
     module("PCIBus", ["DeviceModel", "MachineTypes", "Bits"]),
+    module("VirtioDevices", ["DeviceModel", "GuestMemory", "HostSystem", "MachineTypes", "PCIBus"]),
     module("Paravirtualization", ["DeviceModel", "MachineTypes", "GuestMemory", "X86", "Bits"]),
 
     // Boot.
@@ -75,9 +77,10 @@ let package = Package(
     module(
       "Martlet",
       [
-        "BootLoaders", "ChipsetDevices", "DeviceModel", "EngineInterface", "FirmwareTables",
+        "BootLoaders", "ChipsetDevices", "DeviceModel", "DiskImages", "EngineInterface",
+        "FirmwareTables",
         "GuestMemory", "HostSystem", "KVMEngine", "MachineTypes", "PCIBus", "Paravirtualization",
-        "SoftwareEngine", "X86", logging,
+        "SoftwareEngine", "VirtioDevices", "X86", logging,
       ]),
     .executableTarget(
       name: "MartletCLI",
@@ -122,6 +125,14 @@ let package = Package(
     tests(
       "DeviceTests",
       ["ChipsetDevices", "DeviceModel", "MachineTypes", "GuestMemory", "MartletTesting"]),
+    tests("PCITests", ["PCIBus", "DeviceModel", "MachineTypes", "MartletTesting"]),
+    tests(
+      "VirtioTests",
+      [
+        "VirtioDevices", "PCIBus", "DeviceModel", "GuestMemory", "HostSystem", "MachineTypes",
+        "MartletTesting",
+      ]),
+    tests("DiskImageTests", ["DiskImages", "DeviceModel", "HostSystem"]),
     tests(
       "ParavirtualizationTests",
       ["Paravirtualization", "DeviceModel", "MachineTypes", "GuestMemory", "X86", "MartletTesting"]),

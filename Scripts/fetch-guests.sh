@@ -23,6 +23,9 @@ trap '[ -z "$workspace" ] || rm -rf "$workspace"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# Which modules are taken from a package: a cache with others is filled again.
+modules="pvpanic virtio"
+
 # The kernel package that a metapackage depends on, with its architecture.
 resolve() {
   apt-cache depends "$1" 2>/dev/null |
@@ -39,7 +42,7 @@ offer_architecture() {
 fetch() {
   name=$1
   architecture=$2
-  if [ "$update" = no ] && [ -s "$guests/$name/vmlinuz" ] && [ -d "$guests/$name/modules" ]; then return 0; fi
+  if [ "$update" = no ] && [ -s "$guests/$name/vmlinuz" ] && [ "$(cat "$guests/$name/modules/list" 2>/dev/null)" = "$modules" ]; then return 0; fi
 
   offer_architecture "$architecture"
   metapackage="linux-image-$name:$architecture"
@@ -50,7 +53,7 @@ fetch() {
   fi
   [ -n "$package" ] || die "apt knows no kernel for $metapackage; is a Debian mirror configured?"
   case "$package" in *:*) ;; *) package="$package:$architecture" ;; esac
-  if [ "$(cat "$guests/$name/package" 2>/dev/null)" = "$package" ] && [ -d "$guests/$name/modules" ]; then return 0; fi
+  if [ "$(cat "$guests/$name/package" 2>/dev/null)" = "$package" ] && [ "$(cat "$guests/$name/modules/list" 2>/dev/null)" = "$modules" ]; then return 0; fi
 
   say "fetching $package"
   workspace=$(mktemp -d "$guests/.fetch.XXXXXX")
@@ -61,9 +64,11 @@ fetch() {
     (cd "$workspace" && apt-get -o APT::Sandbox::User=root download -qq "$package" >&2) || die "cannot download $package"
   fi
   dpkg-deb --fsys-tarfile "$workspace"/*.deb |
-    tar -x -C "$workspace" --wildcards './boot/vmlinuz-*' './boot/config-*' './lib/modules/*/pvpanic*.ko' ||
+    tar -x -C "$workspace" --wildcards './boot/vmlinuz-*' './boot/config-*' './lib/modules/*/pvpanic*.ko' \
+      './lib/modules/*/virtio*.ko' ||
     die "cannot unpack $package"
   mkdir -p "$workspace/guest/modules"
+  echo "$modules" >"$workspace/guest/modules/list"
   find "$workspace/lib" -name '*.ko' -exec mv {} "$workspace/guest/modules/" \;
   mv "$workspace"/boot/vmlinuz-* "$workspace/guest/vmlinuz"
   mv "$workspace"/boot/config-* "$workspace/guest/config"

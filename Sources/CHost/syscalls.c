@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include "syscalls.h"
 
 #include <sys/mman.h>
@@ -7,3 +8,12 @@
 
 int chost_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
+
+int chost_lock_file(int file, int for_writing) {
+  struct flock lock = {.l_type = for_writing < 0 ? F_UNLCK : for_writing ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+  return fcntl(file, F_OFD_SETLK, &lock);
+}
+
+int chost_punch_hole(int file, long long offset, long long byte_count) {
+  return fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, byte_count);
+}

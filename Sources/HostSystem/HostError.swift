@@ -22,3 +22,10 @@ extension HostError: CustomStringConvertible {
     return "\(call): \(text)"
   }
 }
+
+extension HostError {
+  /// The disk or the quota is full.
+  public var isOutOfSpace: Bool { errno == ENOSPC || errno == EDQUOT }
+  /// Another process has locked the file.
+  public var isLocked: Bool { errno == EAGAIN || errno == EACCES && call == "fcntl" }
+}

@@ -77,7 +77,8 @@ public final class PCIRoot: Sendable {
 /// Configuration mechanism 1 (PCI 3.0 §3.2.2.3.2): CONFIG_ADDRESS at CF8h, a doubleword, and CONFIG_DATA
 /// at CFCh.
 struct ConfigurationPorts<Neighbour: PortIODevice>: PortIODevice {
-  let root: PCIRoot
+  /// Weak: the root holds on to the bus that this is on.
+  weak let root: PCIRoot?
   let neighbour: AttachedDevice<Neighbour>
   private var address: UInt32 = 0
 
@@ -108,6 +109,7 @@ struct ConfigurationPorts<Neighbour: PortIODevice>: PortIODevice {
       }
     }
     guard let (bus, function, register) = place(offset, width) else { throw .noSuchRegister }
+    guard let root else { throw .noSuchRegister }
     return root.read(bus: bus, function, register, width)
   }
 
@@ -124,6 +126,7 @@ struct ConfigurationPorts<Neighbour: PortIODevice>: PortIODevice {
       }
     }
     guard let (bus, function, register) = place(offset, width) else { throw .noSuchRegister }
+    guard let root else { throw .noSuchRegister }
     return root.write(value, bus: bus, function, register, width)
   }
 
@@ -135,10 +138,12 @@ struct ConfigurationPorts<Neighbour: PortIODevice>: PortIODevice {
 
 /// The enhanced configuration access mechanism (PCI Express 3.0 §7.2.2), for bus 0.
 struct EnhancedConfiguration: MemoryMappedDevice {
-  let root: PCIRoot
+  /// Weak: the root holds on to the bus that this is on.
+  weak let root: PCIRoot?
 
   func read(from offset: UInt64, width: AccessWidth) throws(BusError) -> UInt64 {
     let (function, register) = try place(offset, width)
+    guard let root else { throw .noSuchRegister }
     return UInt64(root.read(bus: 0, function, register, width))
   }
 
@@ -146,6 +151,7 @@ struct EnhancedConfiguration: MemoryMappedDevice {
     _ value: UInt64, to offset: UInt64, width: AccessWidth
   ) throws(BusError) -> MachineRequest {
     let (function, register) = try place(offset, width)
+    guard let root else { throw .noSuchRegister }
     return root.write(UInt32(truncatingIfNeeded: value), bus: 0, function, register, width)
   }
 

@@ -10,17 +10,19 @@ struct GuestSession {
   static func run(
     _ guest: Guest, script: String, cpuCount: Int, interface: HypervisorInterface = .kvm,
     initialRamdisk: URL? = nil, kernelAddress: UInt64? = nil,
+    disks: [VirtioBlockDeviceConfiguration] = [], options: String = "",
     typing: @escaping @Sendable (MemorySerialPortAttachment) async -> Void = { _ in }
   ) async throws -> GuestSession {
     let console = MemorySerialPortAttachment()
     var configuration = VirtualMachineConfiguration()
     configuration.bootLoader = LinuxBootLoader(
       kernelURL: guest.kernel, initialRamdiskURL: initialRamdisk ?? guest.initialRamdisk,
-      commandLine: "console=ttyS0 panic=-1 martlet.script=\(script)"
+      commandLine: "console=ttyS0 panic=-1 martlet.script=\(script) \(options)"
         + (kernelAddress == nil ? "" : " nokaslr"),
       kernelAddress: kernelAddress)
     configuration.cpuCount = cpuCount
     configuration.memorySize = 512 << 20
+    configuration.storageDevices = disks
     configuration.engine = .software
     configuration.hypervisorInterface = interface
     configuration.serialPorts = [SerialPortConfiguration(attachment: console)]

@@ -4,3 +4,10 @@
 /// memfd_create(2), close-on-exec. Returns the descriptor, or -1 and errno.
 int chost_memfd(const char *name);
 
+
+/// Locks a whole file for its open file description, for writing (1) or for reading (0), or
+/// unlocks it (-1). Does not wait.
+int chost_lock_file(int file, int for_writing);
+
+/// Deallocates a range, which reads as zeroes afterwards; the file keeps its size.
+int chost_punch_hole(int file, long long offset, long long byte_count);

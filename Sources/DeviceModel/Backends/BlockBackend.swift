@@ -37,8 +37,8 @@ public protocol BlockBackend: AnyObject, Sendable {
   var isReadOnly: Bool { get }
   var canDiscard: Bool { get }
 
-  /// Begins `request`; never blocks for long. `completion` is called once, from any thread, perhaps
-  /// before this returns.
+  /// Begins `request`; never blocks for long. `completion` is called once, on a thread of the backend's: never
+  /// from within this call, whose caller may hold locks.
   func submit(
     _ request: BlockRequest,
     completion: @escaping @Sendable (Result<Void, BlockError>) -> Void)

@@ -7,6 +7,11 @@ public enum ConfigurationError: Error, Hashable, Sendable {
   case memorySizeOutOfRange(UInt64)
   case memorySizeNotPageAligned(UInt64)
   case tooManySerialPorts(Int)
+  case tooManyStorageDevices(Int)
+  /// Another process, or another disk of this machine, has the image open for writing.
+  case diskImageInUse(path: String)
+  /// The image is not a raw one.
+  case unsupportedDiskImage(path: String, format: String)
   case commandLineContainsNUL
   /// A boot loader's URL is not one of a local file.
   case notAFileURL(String)
@@ -35,6 +40,15 @@ extension ConfigurationError: CustomStringConvertible {
         """
     case .tooManySerialPorts(let count):
       return "\(count) serial ports are too many: a PC has up to \(Limits.maximumSerialPortCount)"
+    case .tooManyStorageDevices(let count):
+      return
+        "\(count) disks are too many: a machine has up to \(Limits.maximumStorageDeviceCount)"
+    case .diskImageInUse(let path):
+      return
+        "the disk image \(path) is in use: stop the machine or tool that has it open, or open it read-only in both"
+    case .unsupportedDiskImage(let path, let format):
+      return
+        "\(path) is a \(format) image, which cannot be opened: convert it with `qemu-img convert -O raw`"
     case .commandLineContainsNUL:
       return "the kernel command line contains a NUL byte, where the kernel would stop reading"
     case .notAFileURL(let url):
@@ -57,6 +71,12 @@ extension VirtualMachineConfiguration {
     guard memorySize % 4096 == 0 else { throw .memorySizeNotPageAligned(memorySize) }
     guard serialPorts.count <= Self.maximumSerialPortCount else {
       throw .tooManySerialPorts(serialPorts.count)
+    }
+    guard storageDevices.count <= Self.maximumStorageDeviceCount else {
+      throw .tooManyStorageDevices(storageDevices.count)
+    }
+    for device in storageDevices where !device.imageURL.isFileURL {
+      throw .notAFileURL(device.imageURL.absoluteString)
     }
     try bootLoader.validate()
   }

@@ -18,6 +18,10 @@ public struct VirtualMachineConfiguration: Sendable {
   public var memorySize: UInt64
   /// COM1 to COM4, in this order; up to four.
   public var serialPorts: [SerialPortConfiguration]
+  /// Disks, in the order in which the guest finds them; up to `maximumStorageDeviceCount`.
+  public var storageDevices: [VirtioBlockDeviceConfiguration]
+  /// Whether the guest has a virtio entropy device.
+  public var hasEntropyDevice: Bool
   /// What runs the virtual CPUs.
   public var engine: EngineChoice
   /// What CPUID tells the guest.
@@ -35,6 +39,7 @@ public struct VirtualMachineConfiguration: Sendable {
   public static let minimumMemorySize: UInt64 = 4 << 20
   public static let maximumMemorySize: UInt64 = 1 << 40
   public static let maximumSerialPortCount = 4
+  public static let maximumStorageDeviceCount = 24
 
   /// One CPU, 512 MiB, no serial port, the best engine that the host offers.
   public init() {
@@ -42,6 +47,8 @@ public struct VirtualMachineConfiguration: Sendable {
     cpuCount = 1
     memorySize = 512 << 20
     serialPorts = []
+    storageDevices = []
+    hasEntropyDevice = true
     engine = .automatic
     cpuModel = .automatic
     hypervisorInterface = .kvm

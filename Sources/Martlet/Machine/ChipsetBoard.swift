@@ -40,6 +40,7 @@ struct ChipsetBoard: MachineBoard {
 
   func disconnect() {
     for line in lines.values { line.close() }
+    pci.close()
   }
 }
 

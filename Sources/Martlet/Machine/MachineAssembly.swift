@@ -29,7 +29,9 @@ extension MachineParts {
     let link = EngineLink()
     let lines = serialLines(configuration)
     let chipset = try makeChipset(memory, configuration, lines, clock, link)
-    let pci = try PCIBoard(chipset, memory: memory, link: link)
+    let entropy = configuration.entropy.source()
+    let pci = try PCIBoard(
+      configuration, chipset, memory: memory, messages: link, entropy: entropy)
     let model = ProcessorModel.select(
       configuration, memory: memory,
       time: TimeSource(
@@ -38,7 +40,7 @@ extension MachineParts {
       configuration,
       EngineConfiguration(
         memory: memory, virtualCPUCount: configuration.cpuCount, cpuid: model.cpuid,
-        clock: clock, entropy: configuration.entropy.source(),
+        clock: clock, entropy: entropy,
         externalInterrupts: chipset.legacyInterrupts, delegatedMSRs: model.delegatedMSRs,
         trace: configuration.trace))
     link.connect(to: engine)

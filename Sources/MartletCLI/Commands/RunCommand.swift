@@ -55,6 +55,14 @@ struct RunCommand: AsyncParsableCommand {
     transform: SerialDestination.argument)
   var serial: [SerialDestination] = []
 
+  @Option(
+    help: """
+      A disk: PATH of a raw image, with ,readonly=on to protect it; once for each disk (/dev/vda, \
+      /dev/vdb, …)
+      """,
+    transform: DiskArgument.argument)
+  var disk: [DiskArgument] = []
+
   @Flag(help: "Print what the engine counted when the machine has ended.")
   var stats = false
 
@@ -122,6 +130,7 @@ struct RunCommand: AsyncParsableCommand {
     configuration.cpuModel = cpuModel
     configuration.hypervisorInterface = paravirt
     configuration.onReset = onReset
+    configuration.storageDevices = disk.map(\.configuration)
     configuration.serialPorts = try (serial.isEmpty ? [.terminal] : serial).map { destination in
       SerialPortConfiguration(attachment: try attachment(for: destination, quit: quit))
     }

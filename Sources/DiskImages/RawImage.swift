@@ -1,0 +1,122 @@
+public import DeviceModel
+public import HostSystem
+
+/// A disk image that is the disk byte by byte: a file, or a block device of the host.
+///
+/// A few threads carry requests out, so that several can be under way.
+public final class RawImage: BlockBackend {
+  private struct Work: Sendable {
+    var request: BlockRequest
+    var completion: @Sendable (Result<Void, BlockError>) -> Void
+  }
+
+  private struct Queue: Sendable {
+    var waiting: [Work] = []
+    var isClosing = false
+  }
+
+  private let file: ImageFile
+  private let queue = Monitor(Queue())
+  private let threads = Monitor<[HostThread]>([])
+
+  public let byteCount: UInt64
+  public let blockByteCount: UInt32 = 512
+  public let preferredByteCount: UInt32 = 4096
+  public var isReadOnly: Bool { file.isReadOnly }
+  public let canDiscard = true
+
+  private static let threadCount = 4
+  private static let zeroes = MemorySegments(zeroed: 1 << 20)
+
+  /// Opens an image. Its size is rounded down to whole blocks.
+  ///
+  /// - Throws: `HostError` if it cannot be opened, or is locked by another process.
+  public init(path: String, isReadOnly: Bool) throws(HostError) {
+    file = try ImageFile(path: path, isReadOnly: isReadOnly)
+    byteCount = try file.byteCount() & ~511
+    for _ in 0..<Self.threadCount {
+      let thread = try HostThread(name: "disk") { [queue, file] in
+        Self.work(queue, file)
+      }
+      threads.withLock { $0.append(thread) }
+    }
+  }
+
+  /// The name of the format, if the file is an image of another one by its first bytes.
+  public func foreignFormat() throws(HostError) -> String? {
+    let start = MemorySegments(zeroed: 512)
+    try file.read(into: start, at: 0)
+    let bytes = start.bytes()
+    let formats: [(String, [UInt8])] = [
+      ("qcow2", [0x51, 0x46, 0x49, 0xFB]), ("VMDK", Array("KDMV".utf8)),
+      ("VHDX", Array("vhdxfile".utf8)), ("VHD", Array("conectix".utf8)),
+      ("Parallels", Array("WithoutFreeSpace".utf8)), ("Parallels", Array("WithouFreSpacExt".utf8)),
+    ]
+    return formats.first { bytes.starts(with: $0.1) }?.0
+  }
+
+  deinit { queue.update { $0.isClosing = true } }
+
+  public func submit(
+    _ request: BlockRequest,
+    completion: @escaping @Sendable (Result<Void, BlockError>) -> Void
+  ) {
+    queue.update { $0.waiting.append(Work(request: request, completion: completion)) }
+  }
+
+  public func close() throws(BlockError) {
+    queue.update { $0.isClosing = true }
+    for thread in threads.withLock({ $0 }) { thread.join() }
+    threads.withLock { $0 = [] }
+    defer { file.unlock() }
+    guard !isReadOnly else { return }
+    do {
+      try file.flush()
+    } catch {
+      throw .host(error)
+    }
+  }
+
+  private static func work(_ queue: Monitor<Queue>, _ file: ImageFile) {
+    while true {
+      let work: Work? = queue.wait { queue -> Work?? in
+        if !queue.waiting.isEmpty { return queue.waiting.removeFirst() }
+        return queue.isClosing ? .some(nil) : nil
+      }
+      guard let work else { return }
+      do throws(HostError) {
+        try perform(work.request, file)
+        work.completion(.success(()))
+      } catch {
+        work.completion(.failure(BlockError(error)))
+      }
+    }
+  }
+
+  private static func perform(_ request: BlockRequest, _ file: ImageFile) throws(HostError) {
+    switch request {
+    case .read(let offset, let buffer): try file.read(into: buffer, at: offset)
+    case .write(let offset, let buffer, let isDurable):
+      try file.write(from: buffer, at: offset)
+      if isDurable { try file.flush() }
+    case .flush: if !file.isReadOnly { try file.flush() }
+    case .discard(let offset, let count):
+      // Advice: a file system that cannot keeps the blocks.
+      try? file.punchHole(at: offset, byteCount: count)
+    case .writeZeroes(let offset, let count, let mayUnmap):
+      if mayUnmap, (try? file.punchHole(at: offset, byteCount: count)) != nil { return }
+      var done: UInt64 = 0
+      while done < count {
+        let length = min(count - done, UInt64(zeroes.byteCount))
+        try file.write(from: zeroes.slice(from: 0, count: Int(length)), at: offset + done)
+        done += length
+      }
+    }
+  }
+}
+
+extension BlockError {
+  init(_ error: HostError) {
+    self = error.isOutOfSpace ? .noSpace : .host(error)
+  }
+}

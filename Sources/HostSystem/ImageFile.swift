@@ -1,0 +1,93 @@
+private import CHost
+private import Glibc
+
+/// A file or block device that holds a disk image: transfers at offsets, and a lock.
+public final class ImageFile: Sendable {
+  private let file: Int32
+  public let isReadOnly: Bool
+
+  /// Opens the file and locks it: shared for reading, exclusively for writing. The lock is an open file
+  /// description lock, which goes away with the process.
+  ///
+  /// - Throws: `EAGAIN` or `EACCES` from `fcntl` where another process has the file open in a way that
+  ///   excludes this one.
+  public init(path: String, isReadOnly: Bool) throws(HostError) {
+    self.isReadOnly = isReadOnly
+    let file = unsafe open(path, (isReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC)
+    guard file >= 0 else { throw .current("open") }
+    self.file = file
+    var status = stat()
+    guard unsafe fstat(file, &status) == 0 else { throw .current("fstat") }
+    let kind = status.st_mode & S_IFMT
+    guard kind == S_IFREG || kind == S_IFBLK else {
+      throw HostError(call: "open", errno: kind == S_IFDIR ? EISDIR : EINVAL)
+    }
+    guard chost_lock_file(file, isReadOnly ? 0 : 1) == 0 else { throw .current("fcntl") }
+  }
+
+  deinit { close(file) }
+
+  /// Lets others have the file, before this object goes away.
+  public func unlock() { _ = chost_lock_file(file, -1) }
+
+  /// The file's or device's size in bytes.
+  public func byteCount() throws(HostError) -> UInt64 {
+    let end = lseek(file, 0, SEEK_END)
+    guard end >= 0 else { throw .current("lseek") }
+    return UInt64(end)
+  }
+
+  /// Fills the buffer from `offset` on; what lies beyond the end of the file reads as zeroes.
+  public func read(into buffer: MemorySegments, at offset: UInt64) throws(HostError) {
+    var done = 0
+    while done < buffer.byteCount {
+      let rest = buffer.slice(from: done, count: buffer.byteCount - done)
+      let count = unsafe rest.vectors.withUnsafeBufferPointer {
+        // SAFETY: the runs live as long as `rest`.
+        unsafe preadv(
+          file, $0.baseAddress, Int32(min($0.count, 1024)), off_t(offset) + off_t(done))
+      }
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw .current("preadv")
+      }
+      if count == 0 {
+        buffer.clear(from: done, count: buffer.byteCount - done)
+        return
+      }
+      done += count
+    }
+  }
+
+  /// Writes the whole buffer.
+  public func write(from buffer: MemorySegments, at offset: UInt64) throws(HostError) {
+    var done = 0
+    while done < buffer.byteCount {
+      let rest = buffer.slice(from: done, count: buffer.byteCount - done)
+      let count = unsafe rest.vectors.withUnsafeBufferPointer {
+        // SAFETY: the runs live as long as `rest`.
+        unsafe pwritev(
+          file, $0.baseAddress, Int32(min($0.count, 1024)), off_t(offset) + off_t(done))
+      }
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw .current("pwritev")
+      }
+      done += count
+    }
+  }
+
+  /// Makes what was written durable.
+  public func flush() throws(HostError) {
+    guard fdatasync(file) == 0 else { throw .current("fdatasync") }
+  }
+
+  /// Gives the range's space back; it reads as zeroes afterwards.
+  ///
+  /// - Throws: `EOPNOTSUPP` where the file system cannot.
+  public func punchHole(at offset: UInt64, byteCount: UInt64) throws(HostError) {
+    guard chost_punch_hole(file, Int64(offset), Int64(byteCount)) == 0 else {
+      throw .current("fallocate")
+    }
+  }
+}

@@ -1,0 +1,19 @@
+public import FoundationEssentials
+
+/// A virtio disk.
+public struct VirtioBlockDeviceConfiguration: Sendable {
+  /// A raw image: a file, or a block device of the host. It is locked while the machine runs, so that no
+  /// two machines write to it.
+  public var imageURL: URL
+  /// The guest cannot write to the disk. Several machines may share such an image.
+  public var isReadOnly: Bool
+  /// What the guest sees as the disk's serial number, 20 bytes of ASCII at most; `nil` for one made of the
+  /// disk's number.
+  public var serialNumber: String?
+
+  public init(imageURL: URL, isReadOnly: Bool = false, serialNumber: String? = nil) {
+    self.imageURL = imageURL
+    self.isReadOnly = isReadOnly
+    self.serialNumber = serialNumber
+  }
+}

@@ -1,0 +1,49 @@
+import Foundation
+import Martlet
+import Testing
+
+extension GuestBootTests {
+  private static let modules = [
+    "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
+    "virtio_blk", "virtio-rng",
+  ]
+
+  @Test(
+    .enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"),
+    arguments: [(Guest.cloudAmd64, ""), (.cloudAmd64, "pci=nomsi"), (.i686, "")])
+  func `Debian's drivers find the disks and the entropy device`(
+    guest: Guest, options: String
+  ) async throws {
+    let ramdisk = try GuestProgram.initialRamdisk(of: guest, adding: Self.modules)
+    let directory = FileManager.default.temporaryDirectory
+      .appending(path: "martlet-disks-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    defer {
+      try? FileManager.default.removeItem(at: ramdisk)
+      try? FileManager.default.removeItem(at: directory)
+    }
+    let first = directory.appending(path: "first.img")
+    let second = directory.appending(path: "second.img")
+    try (Data("martlet-hello".utf8) + Data(count: 16 << 20)).prefix(16 << 20).write(to: first)
+    let contents = Data((0..<4 << 20).map { UInt8(truncatingIfNeeded: $0 &* $0 >> 7) })
+    try contents.write(to: second)
+    let session = try await GuestSession.run(
+      guest, script: "disks", cpuCount: 2, initialRamdisk: ramdisk,
+      disks: [
+        VirtioBlockDeviceConfiguration(imageURL: first, serialNumber: "first"),
+        VirtioBlockDeviceConfiguration(imageURL: second, isReadOnly: true),
+      ], options: options)
+    #expect(session.reason == .poweredOff, "\(session.log.suffix(2000))")
+    #expect(session.complaints == [])
+    #expect(session.log.contains("martlet: vda 32768 sectors, serial first, read-only 0"))
+    #expect(session.log.contains("martlet: vdb 8192 sectors, serial martlet-disk-1, read-only 1"))
+    #expect(session.log.contains("martlet: vda starts with martlet-hello"))
+    #expect(!session.log.contains("martlet: vdb was written to"))
+    #expect(session.log.contains("martlet: random virtio_rng.0 16"))
+    // The guest copied one disk to the other, 1 MiB in.
+    let copy = try Data(contentsOf: first)
+    #expect(copy.count == 16 << 20)
+    #expect(copy.dropFirst(1 << 20).prefix(4 << 20) == contents)
+    #expect(try Data(contentsOf: second) == contents)
+  }
+}
