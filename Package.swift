@@ -66,7 +66,8 @@ let package = Package(
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
     module("DiskImages", ["DeviceModel", "HostSystem"]),
     module("PCIBus", ["DeviceModel", "MachineTypes", "Bits"]),
-    module("VirtioDevices", ["DeviceModel", "GuestMemory", "HostSystem", "MachineTypes", "PCIBus"]),
+    module(
+      "VirtioDevices", ["DeviceModel", "GuestMemory", "HostSystem", "MachineTypes", "PCIBus"]),
     module("Paravirtualization", ["DeviceModel", "MachineTypes", "GuestMemory", "X86", "Bits"]),
 
     // Boot.
