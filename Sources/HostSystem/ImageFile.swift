@@ -39,42 +39,44 @@ public final class ImageFile: Sendable {
 
   /// Fills the buffer from `offset` on; what lies beyond the end of the file reads as zeroes.
   public func read(into buffer: MemorySegments, at offset: UInt64) throws(HostError) {
-    var done = 0
-    while done < buffer.byteCount {
-      let rest = buffer.slice(from: done, count: buffer.byteCount - done)
-      let count = unsafe rest.vectors.withUnsafeBufferPointer {
-        // SAFETY: the runs live as long as `rest`.
-        unsafe preadv(
-          file, $0.baseAddress, Int32(min($0.count, 1024)), off_t(offset) + off_t(done))
-      }
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw .current("preadv")
-      }
-      if count == 0 {
-        buffer.clear(from: done, count: buffer.byteCount - done)
-        return
-      }
-      done += count
+    let file = file
+    let done = try unsafe transfer(buffer, "preadv", at: offset) {
+      unsafe preadv(file, $0, $1, $2)
     }
+    buffer.clear(from: done, count: buffer.byteCount - done)
   }
 
   /// Writes the whole buffer.
   public func write(from buffer: MemorySegments, at offset: UInt64) throws(HostError) {
+    let file = file
+    let done = try unsafe transfer(buffer, "pwritev", at: offset) {
+      unsafe pwritev(file, $0, $1, $2)
+    }
+    guard done == buffer.byteCount else { throw HostError(call: "pwritev", errno: EIO) }
+  }
+
+  /// Has a system call move the buffer, as often as it takes; returns how many bytes it moved before there were
+  /// no more.
+  private func transfer(
+    _ buffer: MemorySegments, _ name: String, at offset: UInt64,
+    _ move: (UnsafePointer<iovec>?, Int32, off_t) -> Int
+  ) throws(HostError) -> Int {
     var done = 0
     while done < buffer.byteCount {
       let rest = buffer.slice(from: done, count: buffer.byteCount - done)
+      let position = off_t(offset) + off_t(done)
       let count = unsafe rest.vectors.withUnsafeBufferPointer {
-        // SAFETY: the runs live as long as `rest`.
-        unsafe pwritev(
-          file, $0.baseAddress, Int32(min($0.count, 1024)), off_t(offset) + off_t(done))
+        // SAFETY: the runs live as long as `rest`. More than IOV_MAX of them are refused.
+        unsafe move($0.baseAddress, Int32(min($0.count, 1024)), position)
       }
       if count < 0 {
         if errno == EINTR { continue }
-        throw .current("pwritev")
+        throw .current(name)
       }
+      if count == 0 { break }
       done += count
     }
+    return done
   }
 
   /// Makes what was written durable.

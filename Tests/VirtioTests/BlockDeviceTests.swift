@@ -216,7 +216,7 @@ struct DiskFixture {
   }
 
   @Test func `random registers and random memory never trap`() throws {
-    var random = Random(seed: 9)
+    let random = SeededEntropy(seed: 9)
     for _ in 0..<60 {
       var fixture = try DiskFixture()
       if random.next() % 4 != 0 { try fixture.start() }

@@ -1,5 +1,6 @@
 import GuestMemory
 import MachineTypes
+import MartletTesting
 import Testing
 
 @testable import VirtioDevices
@@ -172,7 +173,7 @@ import Testing
   }
 
   @Test func `whatever memory holds, a queue neither traps nor runs on`() throws {
-    var random = Random(seed: 4)
+    let random = SeededEntropy(seed: 4)
     let memory = try GuestRAM(byteCount: 64 << 10)
     for round in 0..<3000 {
       for _ in 0..<64 {
@@ -197,19 +198,4 @@ import Testing
 
 private func isEmpty(_ queue: inout VirtQueue, _ driver: Driver) throws -> Bool {
   try queue.next(driver.memory) == nil
-}
-
-/// SplitMix64.
-struct Random {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-    return value ^ value >> 31
-  }
 }

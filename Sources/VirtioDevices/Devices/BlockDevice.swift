@@ -110,8 +110,7 @@ public struct BlockDevice: VirtioDevice {
   public mutating func notify(
     _ queue: Int, _ queues: inout VirtioQueues
   ) throws(VirtioError) {
-    // No more than the queue holds: the driver's further ones come with a notification of their own or
-    // with the next completion.
+    // No more than the queue holds, so that this takes bounded time; completions look again.
     for _ in 0..<Int(Self.queueSize) {
       guard let chain = try queues.next(queue) else { return }
       try begin(chain, queue, &queues)
@@ -211,6 +210,7 @@ public struct BlockDevice: VirtioDevice {
       guard let request = pending.removeValue(forKey: number) else { return 1 }
       queues.memory.noteTransfer(to: request.data.ranges)
       try finish(request, status, &queues)
+      try notify(request.queue, &queues)
     case .blockResize: queues.configurationChanged = true
     default: break
     }
