@@ -17,3 +17,7 @@ int chost_lock_file(int file, int for_writing) {
 int chost_punch_hole(int file, long long offset, long long byte_count) {
   return fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, byte_count);
 }
+
+int chost_open_temporary(const char *directory) {
+  return open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}

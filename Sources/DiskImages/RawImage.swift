@@ -5,19 +5,8 @@ public import HostSystem
 ///
 /// A few threads carry requests out, so that several can be under way.
 public final class RawImage: BlockBackend {
-  private struct Work: Sendable {
-    var request: BlockRequest
-    var completion: @Sendable (Result<Void, BlockError>) -> Void
-  }
-
-  private struct Queue: Sendable {
-    var waiting: [Work] = []
-    var isClosing = false
-  }
-
   private let file: ImageFile
-  private let queue = Monitor(Queue())
-  private let threads = Monitor<[HostThread]>([])
+  private let threads: RequestThreads
 
   public let byteCount: UInt64
   public let blockByteCount: UInt32 = 512
@@ -34,11 +23,8 @@ public final class RawImage: BlockBackend {
   public init(path: String, isReadOnly: Bool) throws(HostError) {
     file = try ImageFile(path: path, isReadOnly: isReadOnly)
     byteCount = try file.byteCount() & ~511
-    for _ in 0..<Self.threadCount {
-      let thread = try HostThread(name: "disk") { [queue, file] in
-        Self.work(queue, file)
-      }
-      threads.withLock { $0.append(thread) }
+    threads = try RequestThreads(count: Self.threadCount) { [file] (request) throws(HostError) in
+      try Self.perform(request, file)
     }
   }
 
@@ -55,41 +41,21 @@ public final class RawImage: BlockBackend {
     return formats.first { bytes.starts(with: $0.1) }?.0
   }
 
-  deinit { queue.update { $0.isClosing = true } }
-
   public func submit(
     _ request: BlockRequest,
     completion: @escaping @Sendable (Result<Void, BlockError>) -> Void
   ) {
-    queue.update { $0.waiting.append(Work(request: request, completion: completion)) }
+    threads.submit(request, completion: completion)
   }
 
   public func close() throws(BlockError) {
-    queue.update { $0.isClosing = true }
-    for thread in threads.withLock({ $0 }) { thread.join() }
-    threads.withLock { $0 = [] }
+    threads.finish()
     defer { file.unlock() }
     guard !isReadOnly else { return }
     do {
       try file.flush()
     } catch {
       throw .host(error)
-    }
-  }
-
-  private static func work(_ queue: Monitor<Queue>, _ file: ImageFile) {
-    while true {
-      let work: Work? = queue.wait { queue -> Work?? in
-        if !queue.waiting.isEmpty { return queue.waiting.removeFirst() }
-        return queue.isClosing ? .some(nil) : nil
-      }
-      guard let work else { return }
-      do throws(HostError) {
-        try perform(work.request, file)
-        work.completion(.success(()))
-      } catch {
-        work.completion(.failure(BlockError(error)))
-      }
     }
   }
 
@@ -112,11 +78,5 @@ public final class RawImage: BlockBackend {
         done += length
       }
     }
-  }
-}
-
-extension BlockError {
-  init(_ error: HostError) {
-    self = error.isOutOfSpace ? .noSpace : .host(error)
   }
 }

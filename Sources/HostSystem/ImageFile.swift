@@ -25,6 +25,13 @@ public final class ImageFile: Sendable {
     guard chost_lock_file(file, isReadOnly ? 0 : 1) == 0 else { throw .current("fcntl") }
   }
 
+  /// Makes a file without a name, which goes away with this object.
+  public init(temporaryIn directory: String) throws(HostError) {
+    isReadOnly = false
+    file = unsafe chost_open_temporary(directory)
+    guard file >= 0 else { throw .current("open") }
+  }
+
   deinit { close(file) }
 
   /// Lets others have the file, before this object goes away.

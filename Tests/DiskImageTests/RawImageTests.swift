@@ -12,8 +12,9 @@ import Testing
     return path
   }
 
-  private func perform(_ image: RawImage, _ request: BlockRequest) async -> Result<Void, BlockError>
-  {
+  private func perform(
+    _ image: any BlockBackend, _ request: BlockRequest
+  ) async -> Result<Void, BlockError> {
     await withCheckedContinuation { continuation in
       image.submit(request) { continuation.resume(returning: $0) }
     }
@@ -39,6 +40,35 @@ import Testing
     #expect(bytes[2047...2048] == [9, 7])
     #expect(bytes[4095...4096] == [7, 0])
     #expect(bytes[4607...4608] == [0, 7])
+  }
+
+  @Test func `what is written over an image is forgotten with it`() async throws {
+    let original = (0..<20_480).map { UInt8(truncatingIfNeeded: $0 / 512) }
+    let path = try makeFile(original)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let overlay = try TemporaryOverlay(
+      path: path, temporaryDirectory: FileManager.default.temporaryDirectory.path())
+    var expected = original
+    // Parts of clusters, whole ones, and runs of both.
+    for (offset, count, value): (Int, Int, UInt8) in [
+      (512, 1024, 200), (3584, 1024, 201), (8192, 4096, 202), (7680, 8192, 203), (19_968, 512, 204),
+    ] {
+      let buffer = MemorySegments(zeroed: count)
+      buffer.write([UInt8](repeating: value, count: count))
+      try await perform(overlay, .write(offset: UInt64(offset), from: buffer, isDurable: true))
+        .get()
+      expected.replaceSubrange(
+        offset..<offset + count, with: repeatElement(value, count: count))
+    }
+    try await perform(overlay, .writeZeroes(offset: 4096, byteCount: 512, mayUnmap: true)).get()
+    expected.replaceSubrange(4096..<4608, with: repeatElement(0, count: 512))
+    for (offset, count) in [(0, 20_480), (512, 7168), (4096, 512), (19_456, 1024)] {
+      let buffer = MemorySegments(zeroed: count)
+      try await perform(overlay, .read(offset: UInt64(offset), into: buffer)).get()
+      #expect(buffer.bytes() == Array(expected[offset..<offset + count]))
+    }
+    try overlay.close()
+    #expect([UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) == original)
   }
 
   @Test func `nobody opens an image that is being written, until it is closed`() throws {

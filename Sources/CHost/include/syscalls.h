@@ -9,5 +9,8 @@ int chost_memfd(const char *name);
 /// unlocks it (-1). Does not wait.
 int chost_lock_file(int file, int for_writing);
 
+/// Makes a file without a name in a directory, for reading and writing.
+int chost_open_temporary(const char *directory);
+
 /// Deallocates a range, which reads as zeroes afterwards; the file keeps its size.
 int chost_punch_hole(int file, long long offset, long long byte_count);

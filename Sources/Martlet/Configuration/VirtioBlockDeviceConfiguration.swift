@@ -7,13 +7,18 @@ public struct VirtioBlockDeviceConfiguration: Sendable {
   public var imageURL: URL
   /// The guest cannot write to the disk. Several machines may share such an image.
   public var isReadOnly: Bool
+  /// What the guest writes goes to a temporary file, and away with the machine; the image is only read.
+  public var isSnapshot: Bool
   /// What the guest sees as the disk's serial number, 20 bytes of ASCII at most; `nil` for one made of the
   /// disk's number.
   public var serialNumber: String?
 
-  public init(imageURL: URL, isReadOnly: Bool = false, serialNumber: String? = nil) {
+  public init(
+    imageURL: URL, isReadOnly: Bool = false, isSnapshot: Bool = false, serialNumber: String? = nil
+  ) {
     self.imageURL = imageURL
     self.isReadOnly = isReadOnly
+    self.isSnapshot = isSnapshot
     self.serialNumber = serialNumber
   }
 }

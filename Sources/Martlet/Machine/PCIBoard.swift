@@ -86,9 +86,13 @@ final class PCIBoard: Sendable {
     let path = disk.imageURL.path
     var format: String?
     do throws(HostError) {
-      let image = try RawImage(path: path, isReadOnly: disk.isReadOnly)
+      let image = try RawImage(path: path, isReadOnly: disk.isReadOnly || disk.isSnapshot)
       format = try image.foreignFormat()
-      if format == nil { return image }
+      if format == nil {
+        guard disk.isSnapshot, !disk.isReadOnly else { return image }
+        return try TemporaryOverlay(
+          path: path, temporaryDirectory: FileManager.default.temporaryDirectory.path)
+      }
     } catch {
       if error.isLocked { throw .diskImageInUse(path: path) }
       throw .unreadableFile(what: "disk image", path: path, reason: "\(error)")

@@ -2,10 +2,11 @@ import ArgumentParser
 import Foundation
 import Martlet
 
-/// `--disk PATH[,readonly=on|off][,serial=TEXT]`
+/// `--disk PATH[,readonly=on|off][,snapshot=on|off][,serial=TEXT]`
 struct DiskArgument: Equatable {
   var path: String
   var isReadOnly = false
+  var isSnapshot = false
   var serialNumber: String?
 
   static func argument(_ text: String) throws -> DiskArgument {
@@ -19,10 +20,12 @@ struct DiskArgument: Equatable {
       switch (words.first, words.last) {
       case ("readonly", "on") where words.count == 2: disk.isReadOnly = true
       case ("readonly", "off") where words.count == 2: disk.isReadOnly = false
+      case ("snapshot", "on") where words.count == 2: disk.isSnapshot = true
+      case ("snapshot", "off") where words.count == 2: disk.isSnapshot = false
       case ("serial", let serial?) where words.count == 2: disk.serialNumber = serial
       default:
         throw ValidationError(
-          "'\(part)' is no option of a disk: there are readonly=on, readonly=off and serial=TEXT")
+          "'\(part)' is no option of a disk: there are readonly=on, snapshot=on and serial=TEXT")
       }
     }
     return disk
@@ -30,6 +33,7 @@ struct DiskArgument: Equatable {
 
   var configuration: VirtioBlockDeviceConfiguration {
     VirtioBlockDeviceConfiguration(
-      imageURL: URL(fileURLWithPath: path), isReadOnly: isReadOnly, serialNumber: serialNumber)
+      imageURL: URL(fileURLWithPath: path), isReadOnly: isReadOnly, isSnapshot: isSnapshot,
+      serialNumber: serialNumber)
   }
 }

@@ -57,7 +57,8 @@ struct RunCommand: AsyncParsableCommand {
 
   @Option(
     help: """
-      A disk: PATH of a raw image, with ,readonly=on to protect it; once for each disk (/dev/vda, \
+      A disk: PATH of a raw image, with ,readonly=on to protect it or ,snapshot=on to forget what the guest \
+      writes; once for each disk (/dev/vda, \
       /dev/vdb, …)
       """,
     transform: DiskArgument.argument)
