@@ -65,6 +65,8 @@ let package = Package(
     module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
     module("DiskImages", ["DeviceModel", "HostSystem"]),
+    .systemLibrary(name: "CSlirp", providers: [.apt(["libslirp-dev"])]),
+    module("Networks", ["DeviceModel", "HostSystem", "CSlirp"]),
     module("PCIBus", ["DeviceModel", "MachineTypes", "Bits"]),
     module(
       "VirtioDevices", ["DeviceModel", "GuestMemory", "HostSystem", "MachineTypes", "PCIBus"]),
@@ -80,12 +82,15 @@ let package = Package(
       [
         "BootLoaders", "ChipsetDevices", "DeviceModel", "DiskImages", "EngineInterface",
         "FirmwareTables",
-        "GuestMemory", "HostSystem", "KVMEngine", "MachineTypes", "PCIBus", "Paravirtualization",
-        "SoftwareEngine", "VirtioDevices", "X86", logging,
+        "GuestMemory", "HostSystem", "KVMEngine", "MachineTypes", "Networks", "PCIBus",
+        "Paravirtualization", "SoftwareEngine", "VirtioDevices", "X86", logging,
       ]),
     .executableTarget(
       name: "MartletCLI",
-      dependencies: ["Martlet", "EngineInterface", "HostSystem", argumentParser, logging],
+      dependencies: [
+        "Martlet", "EngineInterface", "HostSystem", "DeviceModel", "Networks", argumentParser,
+        logging,
+      ],
       swiftSettings: settings),
 
     .executableTarget(
@@ -133,6 +138,7 @@ let package = Package(
         "VirtioDevices", "PCIBus", "DeviceModel", "GuestMemory", "HostSystem", "MachineTypes",
         "MartletTesting",
       ]),
+    tests("NetworkTests", ["Networks", "DeviceModel", "HostSystem"]),
     tests("DiskImageTests", ["DiskImages", "DeviceModel", "HostSystem"]),
     tests(
       "ParavirtualizationTests",
