@@ -27,6 +27,8 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let argumentParser: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
 let package = Package(
   name: "martlet",
   products: [
@@ -36,6 +38,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
   ],
   targets: [
     // Vocabulary.
@@ -89,7 +92,7 @@ let package = Package(
       name: "MartletCLI",
       dependencies: [
         "Martlet", "EngineInterface", "HostSystem", "DeviceModel", "Networks", argumentParser,
-        logging,
+        logging, yams,
       ],
       swiftSettings: settings),
 

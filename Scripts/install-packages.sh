@@ -2,16 +2,15 @@
 # Installs the Debian packages that a task needs, as root or with sudo; where neither is to be had, says
 # which are missing.
 #
-# usage: install-packages.sh run|test|debian|bench
+# usage: install-packages.sh run|test|bench
 set -eu
 . "$(dirname "$0")/common.sh"
 
 case "${1:-}" in
 run) wanted="busybox-static gzip libslirp-dev" ;;
 test) wanted="busybox-static gzip gcc libc6-dev libzydis-dev libslirp-dev acpica-tools dmidecode" ;;
-debian) wanted="mmdebstrap e2fsprogs" ;;
 bench) wanted="busybox-static gzip libslirp-dev qemu-system-x86 gcc libc6-dev python3 mmdebstrap" ;;
-*) die "usage: install-packages.sh run|test|debian|bench" ;;
+*) die "usage: install-packages.sh run|test|bench" ;;
 esac
 
 command -v dpkg-query >/dev/null || die "this is no Debian system; install by hand: $wanted"

@@ -81,10 +81,10 @@ public final class MessageListener: Sendable {
     self.path = path
   }
 
-  deinit {
-    close(descriptor)
-    unsafe unlink(path)
-  }
+  deinit { close(descriptor) }
+
+  /// Takes the socket's name away: nobody connects any more.
+  public func remove() { unsafe unlink(path) }
 
   /// The next connection; `nil` if there is none.
   public func accept() -> MessageDescriptor? {

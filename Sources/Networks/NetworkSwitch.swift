@@ -8,13 +8,13 @@ public final class NetworkSwitch: Sendable {
   private let wake: WakeDescriptor
   private let isStopping = Monitor(false)
 
-  /// Listens at `path`. The socket goes away with the switch.
+  /// Listens at `path`.
   public init(path: String) throws(HostError) {
     listener = try MessageListener(path: path)
     wake = try WakeDescriptor()
   }
 
-  /// Ends `run`. From any thread.
+  /// Ends `run`, and takes the socket away. From any thread.
   public func stop() {
     isStopping.update { $0 = true }
     wake.signal()
@@ -22,6 +22,7 @@ public final class NetworkSwitch: Sendable {
 
   /// Passes frames on until it is stopped.
   public func run() {
+    defer { listener.remove() }
     var ports = SwitchPorts()
     var polls = PollSet()
     while !isStopping.withLock({ $0 }) {

@@ -10,14 +10,20 @@ struct RunCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run", abstract: "Boots a Linux kernel; its serial console is this terminal.",
     discussion: """
+      A machine file says in YAML what the options say, under their names, with disks, networks and shares as \
+      lists; options beside it add to what it says or take its place.
+
       In the terminal, Ctrl-A x quits, Ctrl-A h shows help, Ctrl-A Ctrl-A sends Ctrl-A.
 
       Exit status:
       \(ExitStatus.table)
       """)
 
+  @Argument(help: "A machine file.", completion: .file(extensions: ["yaml", "yml"]))
+  var machine: String?
+
   @Option(help: "The kernel: a bzImage, an ELF vmlinux or a PVH kernel.", completion: .file())
-  var kernel: String
+  var kernel: String?
 
   @Option(help: "The initial RAM disk or file system.", completion: .file())
   var initrd: String?
@@ -89,6 +95,10 @@ struct RunCommand: AsyncParsableCommand {
   @OptionGroup var logging: LoggingOptions
 
   func validate() throws {
+    if kernel == nil, machine == nil {
+      throw ValidationError(
+        "there is nothing to boot: name a machine file, or a kernel with --kernel")
+    }
     if traceFile != nil, trace == nil {
       throw ValidationError("--trace-file needs --trace blocks, exits or interrupts")
     }
@@ -99,6 +109,14 @@ struct RunCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    guard let machine else { return try await boot() }
+    // The file's options come first, so that those of the command line have the last word.
+    let file = try MachineFile(path: machine)
+    let given = CommandLine.arguments.drop { $0 != Self.configuration.commandName }.dropFirst()
+    try await Self.parse(file.arguments + given).boot()
+  }
+
+  private func boot() async throws {
     logging.bootstrap()
     let quit = QuitRequest()
     let machine: VirtualMachine
@@ -128,6 +146,10 @@ struct RunCommand: AsyncParsableCommand {
   }
 
   func machineConfiguration(quit: QuitRequest) throws -> VirtualMachineConfiguration {
+    guard let kernel else {
+      throw ValidationError(
+        "there is nothing to boot: add `kernel: PATH` to the machine file, or --kernel PATH")
+    }
     var configuration = VirtualMachineConfiguration()
     configuration.bootLoader = LinuxBootLoader(
       kernelURL: URL(fileURLWithPath: kernel),
