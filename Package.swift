@@ -65,6 +65,7 @@ let package = Package(
     module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
     module("DiskImages", ["DeviceModel", "HostSystem"]),
+    module("FileSharing", ["DeviceModel", "HostSystem"]),
     module("PCIBus", ["DeviceModel", "MachineTypes", "Bits"]),
     module(
       "VirtioDevices", ["DeviceModel", "GuestMemory", "HostSystem", "MachineTypes", "PCIBus"]),
@@ -134,6 +135,7 @@ let package = Package(
         "MartletTesting",
       ]),
     tests("DiskImageTests", ["DiskImages", "DeviceModel", "HostSystem"]),
+    tests("FileSharingTests", ["FileSharing", "DeviceModel", "HostSystem", "MartletTesting"]),
     tests(
       "ParavirtualizationTests",
       ["Paravirtualization", "DeviceModel", "MachineTypes", "GuestMemory", "X86", "MartletTesting"]),

@@ -10,6 +10,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -28,6 +29,8 @@ static struct place place(int file) {
 int chost_folder_locate(int directory, const char *name) {
   return openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
+
+int chost_folder_locate_open(int file) { return open(place(file).path, O_PATH | O_CLOEXEC); }
 
 int chost_folder_status(int directory, const char *name, struct chost_status *status) {
   struct statx s;
@@ -79,9 +82,9 @@ long chost_folder_read_link(int link, char *buffer, size_t byte_count) {
 }
 
 static int open_flags(int flags) {
-  return (flags & 3) | (flags & chost_open_append ? O_APPEND : 0) | (flags & chost_open_truncate ? O_TRUNC : 0) |
+  return (flags & 3) | (flags & chost_open_truncate ? O_TRUNC : 0) |
          (flags & chost_open_synchronous ? O_SYNC : 0) | (flags & chost_open_data_synchronous ? O_DSYNC : 0) |
-         (flags & chost_open_directory ? O_DIRECTORY : 0) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+         O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 }
 
 int chost_folder_reopen(int file, int flags) {
@@ -139,6 +142,11 @@ int chost_folder_remove_attribute(int file, const char *name) {
 long chost_folder_entries(int directory, int64_t position, void *buffer, size_t byte_count) {
   if (lseek(directory, position, SEEK_SET) < 0) return -1;
   return syscall(SYS_getdents64, directory, buffer, byte_count);
+}
+
+long chost_folder_append(int file, const void *bytes, size_t byte_count) {
+  struct iovec vector = {.iov_base = (void *)bytes, .iov_len = byte_count};
+  return pwritev2(file, &vector, 1, 0, RWF_APPEND);
 }
 
 int chost_folder_allocate(int file, int mode, int64_t offset, int64_t byte_count) {

@@ -23,6 +23,9 @@ struct chost_volume {
 /// Opens a path that says which file, not its contents (O_PATH), without following a link at its end.
 int chost_folder_locate(int directory, const char *name);
 
+/// The same for an open file.
+int chost_folder_locate_open(int file);
+
 /// The status of a name, without following a link; of `directory` itself where the name is empty.
 int chost_folder_status(int directory, const char *name, struct chost_status *status);
 
@@ -31,16 +34,14 @@ int chost_folder_volume(int file, struct chost_volume *volume);
 /// The target of the symbolic link that an O_PATH descriptor is of: returns its length.
 long chost_folder_read_link(int link, char *buffer, size_t byte_count);
 
-/// O_DIRECTORY, O_NOFOLLOW and the other flags that Swift does not show, with O_CLOEXEC.
+/// How a file is opened.
 enum {
   chost_open_read = 0,
   chost_open_write = 1,
   chost_open_read_write = 2,
-  chost_open_append = 1 << 2,
   chost_open_truncate = 1 << 3,
   chost_open_synchronous = 1 << 4,
   chost_open_data_synchronous = 1 << 5,
-  chost_open_directory = 1 << 6,
 };
 
 /// Opens the file that a descriptor of `chost_folder_locate` is of, by way of /proc/self/fd.
@@ -72,6 +73,9 @@ int chost_folder_remove_attribute(int file, const char *name);
 
 /// Entries of a directory from a position on, as getdents64(2) gives them.
 long chost_folder_entries(int directory, int64_t position, void *buffer, size_t byte_count);
+
+/// Writes at the end of a file.
+long chost_folder_append(int file, const void *bytes, size_t byte_count);
 
 int chost_folder_allocate(int file, int mode, int64_t offset, int64_t byte_count);
 

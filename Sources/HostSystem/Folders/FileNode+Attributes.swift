@@ -1,8 +1,7 @@
 private import CHost
 private import Glibc
 
-/// Extended attributes, of regular files and directories, in the `user.` namespace alone: others give files
-/// powers on the host.
+/// Extended attributes, of regular files and directories.
 extension FileNode {
   /// How an attribute is set (XATTR_CREATE, XATTR_REPLACE).
   public enum AttributeRule: Int32, Sendable {
@@ -14,10 +13,9 @@ extension FileNode {
   /// The most bytes of an attribute's value, and of a list of names (XATTR_SIZE_MAX).
   private static var mostBytes: Int { 65536 }
 
-  /// - Throws: `ENODATA` if there is no such attribute, `EOPNOTSUPP` for other namespaces and for files of
-  ///   other types.
-  public func attribute(_ name: FileName) throws(HostError) -> [UInt8] {
-    try checkSupport(name)
+  /// - Throws: `ENODATA` if there is no such attribute, `EOPNOTSUPP` for files of other types.
+  public func attribute(_ name: AttributeName) throws(HostError) -> [UInt8] {
+    try checkSupport()
     return try read("getxattr") { buffer, count in
       name.withCharacters { unsafe chost_folder_get_attribute(descriptor, $0, buffer, count) }
     }
@@ -30,13 +28,13 @@ extension FileNode {
       unsafe chost_folder_list_attributes(
         descriptor, buffer?.assumingMemoryBound(to: CChar.self), count)
     }
-    return all.split(separator: 0).filter { Self.isShared($0) }.flatMap { Array($0) + [0] }
+    return all.split(separator: 0).filter { AttributeName($0) != nil }.flatMap { Array($0) + [0] }
   }
 
   public func setAttribute(
-    _ name: FileName, to value: ArraySlice<UInt8>, _ rule: AttributeRule
+    _ name: AttributeName, to value: ArraySlice<UInt8>, _ rule: AttributeRule
   ) throws(HostError) {
-    try checkSupport(name)
+    try checkSupport()
     let result = name.withCharacters { characters in
       unsafe value.withUnsafeBytes { bytes in
         // SAFETY: pointer and count describe the same buffer, for the length of the call.
@@ -47,18 +45,14 @@ extension FileNode {
     guard result == 0 else { throw .current("setxattr") }
   }
 
-  public func removeAttribute(_ name: FileName) throws(HostError) {
-    try checkSupport(name)
+  public func removeAttribute(_ name: AttributeName) throws(HostError) {
+    try checkSupport()
     let result = name.withCharacters { unsafe chost_folder_remove_attribute(descriptor, $0) }
     guard result == 0 else { throw .current("removexattr") }
   }
 
-  private static func isShared(_ name: some Sequence<UInt8>) -> Bool {
-    name.starts(with: "user.".utf8)
-  }
-
-  private func checkSupport(_ name: FileName) throws(HostError) {
-    guard kind == .regular || kind == .directory, Self.isShared(name.bytes) else {
+  private func checkSupport() throws(HostError) {
+    guard kind == .regular || kind == .directory else {
       throw HostError(call: "xattr", errno: EOPNOTSUPP)
     }
   }

@@ -18,7 +18,8 @@ extension FileNode {
   }
 
   public func makeDirectory(_ name: FileName, permissions: UInt32) throws(HostError) {
-    try check("mkdirat", name.withCharacters { unsafe mkdirat(descriptor, $0, permissions & 0o7777) })
+    try check(
+      "mkdirat", name.withCharacters { unsafe mkdirat(descriptor, $0, permissions & 0o7777) })
   }
 
   public func makeSpecial(

@@ -21,7 +21,7 @@ public final class FileNode: Sendable {
     try self.init(owning: descriptor)
   }
 
-  private init(owning descriptor: Int32) throws(HostError) {
+  init(owning descriptor: Int32) throws(HostError) {
     self.descriptor = descriptor
     var status = chost_status()
     // SAFETY: the name is ended by a NUL and `status` is exclusively ours.

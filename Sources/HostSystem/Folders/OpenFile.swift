@@ -13,7 +13,6 @@ public final class OpenFile: Sendable {
   /// How a file is opened.
   public struct Mode: Hashable, Sendable {
     public var access: Access
-    public var appends = false
     public var truncates = false
     /// O_SYNC; without it O_DSYNC if `isDataSynchronous`.
     public var isSynchronous = false
@@ -28,7 +27,6 @@ public final class OpenFile: Sendable {
         case .write: chost_open_write
         case .readWrite: chost_open_read_write
         }
-      if appends { flags |= chost_open_append }
       if truncates { flags |= chost_open_truncate }
       if isSynchronous { flags |= chost_open_synchronous }
       if isDataSynchronous { flags |= chost_open_data_synchronous }
@@ -53,6 +51,13 @@ public final class OpenFile: Sendable {
     // SAFETY: the name is ended by a NUL and `status` is exclusively ours.
     guard unsafe chost_folder_status(descriptor, "", &status) == 0 else { throw .current("statx") }
     return FileStatus(status)
+  }
+
+  /// What this is, found but not opened.
+  public func node() throws(HostError) -> FileNode {
+    let node = chost_folder_locate_open(descriptor)
+    guard node >= 0 else { throw .current("open") }
+    return try FileNode(owning: node)
   }
 
   // MARK: Contents
@@ -86,15 +91,19 @@ public final class OpenFile: Sendable {
     return bytes
   }
 
-  /// Writes what it can, at `offset` or, if opened so, at the end; returns how much that was: less than all
+  /// Writes what it can, at `offset` or, without one, at the end; returns how much that was: less than all
   /// only where the disk is full or a limit is reached.
-  public func write(_ bytes: ArraySlice<UInt8>, at offset: UInt64) throws(HostError) -> Int {
-    let start = try Self.position(offset)
+  public func write(_ bytes: ArraySlice<UInt8>, at offset: UInt64?) throws(HostError) -> Int {
+    let start: Int? = if let offset { try Self.position(offset) } else { nil }
     var done = 0
     while done < bytes.count {
       let result = unsafe bytes.withUnsafeBytes { buffer in
         // SAFETY: `done` is less than the count of the buffer that the call reads.
-        unsafe pwrite(descriptor, buffer.baseAddress! + done, buffer.count - done, start &+ done)
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
+        guard let start else {
+          return unsafe chost_folder_append(descriptor, rest.baseAddress, rest.count)
+        }
+        return unsafe pwrite(descriptor, rest.baseAddress, rest.count, start &+ done)
       }
       if result > 0 {
         done += result
@@ -109,8 +118,24 @@ public final class OpenFile: Sendable {
   }
 
   private static func position(_ offset: UInt64) throws(HostError) -> Int {
-    guard let position = Int(exactly: offset) else { throw HostError(call: "offset", errno: EINVAL) }
+    guard let position = Int(exactly: offset) else {
+      throw HostError(call: "offset", errno: EINVAL)
+    }
     return position
+  }
+
+  /// Clears the bits that give whoever executes the file its owner's or group's rights.
+  public func clearPrivileges() throws(HostError) {
+    let mode = try status().mode
+    var cleared = mode & ~0o4000
+    if mode & 0o010 != 0 { cleared &= ~0o2000 }
+    guard cleared != mode else { return }
+    guard fchmod(descriptor, cleared & 0o7777) == 0 else { throw .current("fchmod") }
+  }
+
+  /// `nil` leaves what it is.
+  public func setOwner(user: UInt32?, group: UInt32?) throws(HostError) {
+    guard fchown(descriptor, user ?? .max, group ?? .max) == 0 else { throw .current("fchown") }
   }
 
   public func truncate(to byteCount: UInt64) throws(HostError) {

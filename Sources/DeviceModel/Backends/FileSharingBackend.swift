@@ -1,0 +1,16 @@
+/// What stands behind a file-sharing device: a server of FUSE messages (Linux's
+/// include/uapi/linux/fuse.h). From any thread; requests may complete in any order.
+public protocol FileSharingBackend: AnyObject, Sendable {
+  /// Begins a request; never blocks. `completion` is called once with the answer's bytes, none if the
+  /// request has none, on a thread of the backend's: never from within this call, whose caller may hold locks.
+  ///
+  /// - Parameter replyLimit: the most bytes that the answer may have.
+  func submit(
+    _ request: [UInt8], replyLimit: Int, completion: @escaping @Sendable ([UInt8]) -> Void)
+
+  /// The guest has gone: forgets the files that it knew and had open. No request may be under way.
+  func reset()
+
+  /// Waits until all requests have completed. Once.
+  func close()
+}
