@@ -1,6 +1,7 @@
 // The numbers of Linux's include/uapi/linux/fuse.h, protocol 7.31 to 7.38.
 
-/// What a request asks for (`enum fuse_opcode`).
+/// What a request asks for (`enum fuse_opcode`). Others are answered with ENOSYS, and the guest's kernel does them by
+/// itself from then on or goes without: FLUSH (nothing is kept back here), ACCESS, locks, ioctl and poll.
 enum FuseOperation: UInt32, CaseIterable {
   case lookup = 1
   case forget = 2

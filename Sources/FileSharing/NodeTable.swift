@@ -96,6 +96,7 @@ struct NodeTable {
     guard let node = nodes[number], node.openCount > 0 else { return }
     nodes[number]?.openCount -= 1
     dropIfUnknown(number)
+    while heldNumbers.count > mostHeld, makeRoom() {}
   }
 
   private mutating func dropIfUnknown(_ number: UInt64) {
@@ -137,7 +138,7 @@ struct NodeTable {
     guard let node = nodes[number], node.held == nil, node.identity == file.identity else {
       return
     }
-    if heldNumbers.count >= mostHeld { makeRoom() }
+    while heldNumbers.count >= mostHeld, makeRoom() {}
     nodes[number]?.held = file
     nodes[number]?.heldIndex = heldNumbers.count
     nodes[number]?.wasUsed = true
@@ -147,11 +148,12 @@ struct NodeTable {
   /// Lets go of half of what is held, because the host has no more descriptors.
   mutating func letGoOfHalf() {
     let wanted = heldNumbers.count / 2
-    for _ in 0..<heldNumbers.count where heldNumbers.count > wanted { makeRoom() }
+    while heldNumbers.count > wanted, makeRoom() {}
   }
 
-  /// Lets go of a file that was not used since it was last asked.
-  private mutating func makeRoom() {
+  /// Lets go of a file that was not used since it was last asked. Returns whether there was one; all that are
+  /// open stay.
+  private mutating func makeRoom() -> Bool {
     for _ in 0..<2 * heldNumbers.count {
       if hand >= heldNumbers.count { hand = 0 }
       let number = heldNumbers[hand]
@@ -160,9 +162,10 @@ struct NodeTable {
         hand += 1
       } else {
         letGo(hand)
-        return
+        return true
       }
     }
+    return false
   }
 
   private mutating func letGo(_ index: Int) {
