@@ -12,6 +12,8 @@ public final class SharedFolder: FileSharingBackend {
 
   private struct Queue: Sendable {
     var waiting: [Work] = []
+    /// How many threads are at the folder's files.
+    var activeCount = 0
     var isClosing = false
   }
 
@@ -45,7 +47,11 @@ public final class SharedFolder: FileSharingBackend {
     }
   }
 
-  public func reset() { server.reset() }
+  public func reset() {
+    queue.update { $0.waiting = [] }
+    queue.wait { $0.activeCount == 0 ? () : nil }
+    server.reset()
+  }
 
   public func close() {
     queue.update { $0.isClosing = true }
@@ -62,11 +68,16 @@ public final class SharedFolder: FileSharingBackend {
     try? FolderAccess.clearPermissionMask()
     while true {
       let work: Work? = queue.wait { queue -> Work?? in
-        if !queue.waiting.isEmpty { return queue.waiting.removeFirst() }
+        guard queue.waiting.isEmpty else {
+          queue.activeCount += 1
+          return queue.waiting.removeFirst()
+        }
         return queue.isClosing ? .some(nil) : nil
       }
       guard let work else { return }
-      work.completion(server.answer(work.request, replyLimit: work.replyLimit))
+      let reply = server.answer(work.request, replyLimit: work.replyLimit)
+      queue.update { $0.activeCount -= 1 }
+      work.completion(reply)
     }
   }
 }

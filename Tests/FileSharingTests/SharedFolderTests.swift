@@ -34,6 +34,24 @@ import Testing
     #expect(attributes[.posixPermissions] as? Int == 0o666)
   }
 
+  @Test(.timeLimit(.minutes(1)))
+  func `a reset does not wait for completions, which may wait for its caller`() throws {
+    let folder = try TemporaryFolder()
+    let shared = try SharedFolder(path: folder.path)
+    // The lock of a device, which the reset comes from and the completions go to.
+    let device = Mutex(0)
+    device.withLock { _ in
+      for unique in 0..<UInt64(100) {
+        let message = Guest.message(1, node: 1, unique: unique, Guest.name("nothing"))
+        shared.submit(message, replyLimit: 4096) { _ in device.withLock { $0 += 1 } }
+      }
+      shared.reset()
+    }
+    shared.close()
+    // As many as there are threads were on their way, at most.
+    #expect(device.withLock { $0 } <= 4)
+  }
+
   @Test func `what is no directory cannot be shared`() throws {
     let folder = try TemporaryFolder()
     try folder.write("", to: "file")

@@ -159,7 +159,7 @@ struct FolderFixture {
     #expect(try fixture.used() == (1, 0))
   }
 
-  @Test func `a reset waits, and what comes late is dropped`() throws {
+  @Test func `a reset reaches the folder, and what comes late is dropped`() throws {
     var fixture = try FolderFixture()
     try fixture.start(queue: 1)
     try fixture.offer([1], room: 9)

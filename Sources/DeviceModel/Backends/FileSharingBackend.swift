@@ -8,7 +8,9 @@ public protocol FileSharingBackend: AnyObject, Sendable {
   func submit(
     _ request: [UInt8], replyLimit: Int, completion: @escaping @Sendable ([UInt8]) -> Void)
 
-  /// The guest has gone: forgets the files that it knew and had open. No request may be under way.
+  /// The guest has gone: drops the requests that have not begun, without a completion, waits for those that
+  /// have, and forgets the files that the guest knew and had open. Completions are not waited for: they may
+  /// need locks that the caller holds.
   func reset()
 
   /// Waits until all requests have completed. Once.

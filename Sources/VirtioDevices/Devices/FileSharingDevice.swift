@@ -1,13 +1,12 @@
 public import DeviceModel
 import GuestMemory
-import HostSystem
 
 /// The file system device (virtio 1.2 §5.11), virtio-fs: FUSE messages go to a `FileSharingBackend` and their
 /// answers come back through the machine's input gate. Without a DAX window and without notifications.
 public struct FileSharingDevice: VirtioDevice {
   private let backend: any FileSharingBackend
   private let tag: [UInt8]
-  private let underWay: FileRequests
+  private let submit: @Sendable (DeviceInput) -> Void
   private var pending: [UInt64: Request] = [:]
   private var nextRequest: UInt64 = 0
   /// What requests under way and their answers may take of the host's memory, together.
@@ -37,7 +36,7 @@ public struct FileSharingDevice: VirtioDevice {
   ) {
     self.backend = backend
     self.tag = Array(tag.utf8.prefix(Self.mostTagBytes))
-    underWay = FileRequests(submit: submit)
+    self.submit = submit
   }
 
   public var deviceType: UInt16 { 26 }
@@ -74,7 +73,9 @@ public struct FileSharingDevice: VirtioDevice {
     let byteCount = message.count + replyLimit
     pending[number] = Request(chain: chain, queue: queue, byteCount: byteCount)
     pendingByteCount += byteCount
-    underWay.begin(number, message, replyLimit: replyLimit, on: backend)
+    backend.submit(message, replyLimit: replyLimit) { [submit] bytes in
+      submit(.fileReply(request: number, bytes: bytes))
+    }
   }
 
   public mutating func receive(
@@ -93,30 +94,9 @@ public struct FileSharingDevice: VirtioDevice {
   }
 
   public mutating func reset() {
-    underWay.waitUntilIdle()
+    // What the folder has answered and the gate has not yet brought here is not asked for any more.
     backend.reset()
     pending = [:]
     pendingByteCount = 0
   }
-}
-
-/// Requests that a backend is at work on.
-private final class FileRequests: Sendable {
-  private let count = Monitor(0)
-  private let submit: @Sendable (DeviceInput) -> Void
-
-  init(submit: @escaping @Sendable (DeviceInput) -> Void) { self.submit = submit }
-
-  func begin(
-    _ number: UInt64, _ message: [UInt8], replyLimit: Int, on backend: any FileSharingBackend
-  ) {
-    count.withLock { $0 += 1 }
-    backend.submit(message, replyLimit: replyLimit) { [self] bytes in
-      // The folder is left alone from here on: a reset need not wait for what the gate does.
-      count.update { $0 -= 1 }
-      submit(.fileReply(request: number, bytes: bytes))
-    }
-  }
-
-  func waitUntilIdle() { count.wait { $0 == 0 ? () : nil } }
 }
