@@ -17,7 +17,8 @@ struct NodeTable {
 
   struct Node {
     let identity: FileStatus.Identity
-    let born: FileStatus.Time
+    /// Overlay file systems change it with the first write.
+    var born: FileStatus.Time
     let kind: FileStatus.Kind
     /// `nil` for the root.
     var location: Location?
@@ -68,8 +69,12 @@ struct NodeTable {
 
   /// The guest is about to be told of a file: its number.
   mutating func enter(_ status: FileStatus, at location: Location) throws(HostError) -> UInt64 {
-    if let number = numbers[status.identity], let node = nodes[number], node.isFound(in: status) {
+    // While it is held, its number is not given to another.
+    if let number = numbers[status.identity], let node = nodes[number],
+      node.isFound(in: status) || node.held != nil && node.kind == status.kind
+    {
       nodes[number]?.lookupCount = node.lookupCount &+ 1
+      nodes[number]?.born = status.born
       if number != Self.root { nodes[number]?.location = location }
       return number
     }

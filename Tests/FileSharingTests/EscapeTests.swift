@@ -1,6 +1,5 @@
 import Foundation
 import HostSystem
-import Synchronization
 import Testing
 
 @testable import FileSharing
@@ -99,25 +98,21 @@ import Testing
       atPath: folder.outside + "/b", withIntermediateDirectories: false)
     try Data("stolen".utf8).write(to: URL(fileURLWithPath: folder.outside + "/b/secret"))
 
-    let isDone = Atomic(false)
-    let base = folder.path
+    let isDone = Monitor(false)
+    let disturbance = try HostThread(name: "renames") {
+      while !isDone.withLock({ $0 }) {
+        // A directory gives way to a link out, and comes back, at both levels.
+        for (path, target) in [("/a", folder.outside), ("/a/b", folder.outside + "/b")] {
+          rename(folder.path + path, folder.path + "/away")
+          symlink(target, folder.path + path)
+          unlink(folder.path + path)
+          rename(folder.path + "/away", folder.path + path)
+        }
+      }
+    }
     var options = SharingOptions()
     options.mostHeldNodes = 1
     let guest = try Guest(folder, options)
-    withExtendedLifetime(folder) {
-      Thread.detachNewThread {
-        while !isDone.load(ordering: .relaxed) {
-          // A directory gives way to a link out, and comes back, at both levels.
-          for (path, target) in [("/a", folder.outside), ("/a/b", folder.outside + "/b")] {
-            rename(base + path, base + "/away")
-            symlink(target, base + path)
-            unlink(base + path)
-            rename(base + "/away", base + path)
-          }
-        }
-        isDone.store(false, ordering: .releasing)
-      }
-    }
     var (successes, failures) = (0, 0)
     for _ in 0..<20_000 {
       do {
@@ -131,8 +126,8 @@ import Testing
         failures += 1
       }
     }
-    isDone.store(true, ordering: .relaxed)
-    while isDone.load(ordering: .acquiring) { usleep(1000) }
+    isDone.withLock { $0 = true }
+    disturbance.join()
     #expect(successes > 0)
     #expect(failures > 0)
   }

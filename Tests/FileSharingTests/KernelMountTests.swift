@@ -162,4 +162,34 @@ struct KernelMountTests {
         """, prints: "160\n")
     }
   }
+
+  @Test func `what is mounted in the folder is shared with it`() throws {
+    try withMount { mount, folder, _ in
+      try folder.makeDirectory("m")
+      #expect(Glibc.mount("martlet", folder.path + "/m", "tmpfs", 0, "size=1m") == 0)
+      defer { umount2(folder.path + "/m", Int32(MNT_DETACH)) }
+      try expect(mount, "echo text > m/a; cat m/a; ls m", prints: "text\na\n")
+      try expect(
+        mount, "mv m/a b; cat b; echo $(($(stat -f -c '%b*%S' m)))", prints: "text\n1048576\n")
+      try expect(mount, "ln b m/c 2>/dev/null || echo refused", prints: "refused\n")
+      let full = try mount.run("dd if=/dev/zero of=m/z bs=64k count=20")
+      #expect(full.output.contains("No space left on device"))
+    }
+  }
+
+  @Test func `a file of an overlay stays one file when it is written`() throws {
+    try withMount { mount, folder, _ in
+      for name in ["lower", "upper", "work", "all"] { try folder.makeDirectory(name) }
+      try folder.write("old", to: "lower/a")
+      let (path, flags) = (folder.path, UInt(0))
+      let settings = "lowerdir=\(path)/lower,upperdir=\(path)/upper,workdir=\(path)/work"
+      try #require(Glibc.mount("martlet", path + "/all", "overlay", flags, settings) == 0)
+      defer { umount2(path + "/all", Int32(MNT_DETACH)) }
+      try expect(
+        mount,
+        """
+        stat -c %s all/a; exec 5<all/a; echo newer >> all/a; cat <&5; sleep 1.1; stat -c %s all/a; cat all/a; rm all/a; ls all
+        """, prints: "3\noldnewer\n9\noldnewer\n")
+    }
+  }
 }
