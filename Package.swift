@@ -66,6 +66,8 @@ let package = Package(
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
     module("DiskImages", ["DeviceModel", "HostSystem"]),
     module("FileSharing", ["DeviceModel", "HostSystem"]),
+    .systemLibrary(name: "CSlirp", providers: [.apt(["libslirp-dev"])]),
+    module("Networks", ["DeviceModel", "HostSystem", "CSlirp"]),
     module("PCIBus", ["DeviceModel", "MachineTypes", "Bits"]),
     module(
       "VirtioDevices", ["DeviceModel", "GuestMemory", "HostSystem", "MachineTypes", "PCIBus"]),
@@ -81,12 +83,15 @@ let package = Package(
       [
         "BootLoaders", "ChipsetDevices", "DeviceModel", "DiskImages", "EngineInterface",
         "FirmwareTables",
-        "GuestMemory", "HostSystem", "KVMEngine", "MachineTypes", "PCIBus", "Paravirtualization",
-        "SoftwareEngine", "VirtioDevices", "X86", logging,
+        "GuestMemory", "HostSystem", "KVMEngine", "MachineTypes", "Networks", "PCIBus",
+        "Paravirtualization", "SoftwareEngine", "VirtioDevices", "X86", logging,
       ]),
     .executableTarget(
       name: "MartletCLI",
-      dependencies: ["Martlet", "EngineInterface", "HostSystem", argumentParser, logging],
+      dependencies: [
+        "Martlet", "EngineInterface", "HostSystem", "DeviceModel", "Networks", argumentParser,
+        logging,
+      ],
       swiftSettings: settings),
 
     .executableTarget(
@@ -134,6 +139,7 @@ let package = Package(
         "VirtioDevices", "PCIBus", "DeviceModel", "GuestMemory", "HostSystem", "MachineTypes",
         "MartletTesting",
       ]),
+    tests("NetworkTests", ["Networks", "DeviceModel", "HostSystem"]),
     tests("DiskImageTests", ["DiskImages", "DeviceModel", "HostSystem"]),
     tests("FileSharingTests", ["FileSharing", "DeviceModel", "HostSystem", "MartletTesting"]),
     tests(

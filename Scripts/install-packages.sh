@@ -7,10 +7,10 @@ set -eu
 . "$(dirname "$0")/common.sh"
 
 case "${1:-}" in
-run) wanted="busybox-static gzip" ;;
-test) wanted="busybox-static gzip gcc libc6-dev libzydis-dev acpica-tools dmidecode" ;;
+run) wanted="busybox-static gzip libslirp-dev" ;;
+test) wanted="busybox-static gzip gcc libc6-dev libzydis-dev libslirp-dev acpica-tools dmidecode" ;;
 debian) wanted="mmdebstrap e2fsprogs" ;;
-bench) wanted="busybox-static gzip qemu-system-x86 gcc libc6-dev python3 mmdebstrap" ;;
+bench) wanted="busybox-static gzip libslirp-dev qemu-system-x86 gcc libc6-dev python3 mmdebstrap" ;;
 *) die "usage: install-packages.sh run|test|debian|bench" ;;
 esac
 

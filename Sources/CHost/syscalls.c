@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include "syscalls.h"
 
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,3 +22,5 @@ int chost_punch_hole(int file, long long offset, long long byte_count) {
 int chost_open_temporary(const char *directory) {
   return open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
+
+int chost_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }

@@ -1,3 +1,4 @@
+import HostSystem
 import MachineTypes
 
 /// Runs of guest memory in order, as one buffer. Nothing says that they are RAM until they are accessed.
@@ -39,23 +40,29 @@ extension GuestRAM {
   public func bytes(
     in ranges: GuestRanges, limit: Int
   ) throws(GuestMemoryError) -> [UInt8] {
-    var result: [UInt8] = []
-    for range in ranges.slice(from: 0, count: UInt64(limit)).ranges {
-      result += try bytes(at: range.start, count: Int(range.byteCount))
-    }
-    return result
+    try segments(of: ranges.slice(from: 0, count: UInt64(limit)).ranges).bytes()
   }
 
   /// Writes as much of `source` as fits; returns how much that was.
   public func write(
     _ source: [UInt8], to ranges: GuestRanges
   ) throws(GuestMemoryError) -> Int {
-    var position = 0
-    for range in ranges.ranges where position < source.count {
-      let count = Int(min(range.byteCount, UInt64(source.count - position)))
-      try unsafe write(source.span.bytes.extracting(position..<position + count), at: range.start)
-      position += count
+    let count = Int(min(ranges.byteCount, UInt64(source.count)))
+    try write(source, from: 0, count: count, to: ranges)
+    return count
+  }
+
+  /// Writes `count` bytes of `source` from `start` on; `ranges` must have room for them.
+  public func write(
+    _ source: [UInt8], from start: Int, count: Int, to ranges: GuestRanges
+  ) throws(GuestMemoryError) {
+    var position = start
+    let end = start + count
+    for range in ranges.ranges where position < end {
+      let length = Int(min(range.byteCount, UInt64(end - position)))
+      try unsafe write(
+        source.span.bytes.extracting(position..<position + length), at: range.start)
+      position += length
     }
-    return position
   }
 }

@@ -19,7 +19,7 @@ import Testing
     #expect(chain.writable.ranges.map(\.byteCount) == [512, 1])
     let isDrained = try isEmpty(&queue, driver)
     #expect(isDrained)
-    try queue.complete(chain, written: 513, driver.memory)
+    try queue.complete([(chain, 513)], driver.memory)
     let index: UInt16 = try driver.memory.load(at: driver.at(Driver.used + 2))
     let entry: UInt64 = try driver.memory.load(at: driver.at(Driver.used + 4))
     #expect(index == 1)
@@ -107,7 +107,7 @@ import Testing
       try driver.offer(0, size: 8)
       let taken = try queue.next(driver.memory)
       let chain = try #require(taken)
-      try queue.complete(chain, written: 4, driver.memory)
+      try queue.complete([(chain, 4)], driver.memory)
       asked.append(queue.takeInterrupt(driver.memory))
     }
     #expect(asked == [false, false, true, false])
@@ -155,7 +155,7 @@ import Testing
         let again = try queue.next(driver.memory)
         #expect(again == chain)
       }
-      try queue.complete(chain, written: 7, driver.memory)
+      try queue.complete([(chain, 7)], driver.memory)
       let place = Driver.descriptors + 16 * usedPosition
       let written: UInt32 = try driver.memory.load(at: driver.at(place + 8))
       let flags: UInt16 = try driver.memory.load(at: driver.at(place + 14))
@@ -189,7 +189,7 @@ import Testing
       for _ in 0..<64 {
         guard let chain = try? queue.next(memory) else { break }
         #expect(chain.readable.ranges.count + chain.writable.ranges.count <= 256)
-        try? queue.complete(chain, written: UInt32(truncatingIfNeeded: random.next()), memory)
+        try? queue.complete([(chain, UInt32(truncatingIfNeeded: random.next()))], memory)
         _ = queue.takeInterrupt(memory)
       }
     }

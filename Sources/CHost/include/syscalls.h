@@ -14,3 +14,20 @@ int chost_open_temporary(const char *directory);
 
 /// Deallocates a range, which reads as zeroes afterwards; the file keeps its size.
 int chost_punch_hole(int file, long long offset, long long byte_count);
+
+/// eventfd(2), close-on-exec and not blocking. Returns the descriptor, or -1 and errno.
+int chost_eventfd(void);
+
+/// Opens a TAP device with 12-byte virtio-net headers and all offloads, not blocking. Returns the
+/// descriptor, or -1 and errno.
+int chost_open_tap(const char *name);
+
+/// Makes a Unix socket of sequenced packets, not blocking, and connects it to a path, or binds it there
+/// and listens. Returns the descriptor, or -1 and errno.
+int chost_packet_socket(const char *path, int listens);
+
+/// accept4(2), not blocking.
+int chost_accept(int socket);
+
+/// Writes a message to a socket or a device, without SIGPIPE.
+long chost_send_message(int file, const void *bytes, unsigned long count);

@@ -1,3 +1,4 @@
+import DeviceModel
 import FoundationEssentials
 
 /// What is wrong with a configuration. The description says what to do.
@@ -8,6 +9,9 @@ public enum ConfigurationError: Error, Hashable, Sendable {
   case memorySizeNotPageAligned(UInt64)
   case tooManySerialPorts(Int)
   case tooManyStorageDevices(Int)
+  case tooManyNetworkDevices(Int)
+  /// An address of a group of stations.
+  case groupAddress(String)
   /// Another process, or another disk of this machine, has the image open for writing.
   case diskImageInUse(path: String)
   /// The image is not a raw one.
@@ -43,6 +47,12 @@ extension ConfigurationError: CustomStringConvertible {
     case .tooManyStorageDevices(let count):
       return
         "\(count) disks are too many: a machine has up to \(Limits.maximumStorageDeviceCount)"
+    case .tooManyNetworkDevices(let count):
+      return
+        "\(count) networks are too many: a machine has up to \(Limits.maximumNetworkDeviceCount)"
+    case .groupAddress(let address):
+      return
+        "\(address) is the address of a group: a network device needs one with an even first byte"
     case .diskImageInUse(let path):
       return
         "the disk image \(path) is in use: stop the machine or tool that has it open, or open it read-only in both"
@@ -77,6 +87,12 @@ extension VirtualMachineConfiguration {
     }
     for device in storageDevices where !device.imageURL.isFileURL {
       throw .notAFileURL(device.imageURL.absoluteString)
+    }
+    guard networkDevices.count <= Self.maximumNetworkDeviceCount else {
+      throw .tooManyNetworkDevices(networkDevices.count)
+    }
+    for case let address? in networkDevices.map(\.macAddress) where address.isGroup {
+      throw .groupAddress("\(address)")
     }
     try bootLoader.validate()
   }

@@ -20,6 +20,8 @@ public struct VirtualMachineConfiguration: Sendable {
   public var serialPorts: [SerialPortConfiguration]
   /// Disks, in the order in which the guest finds them; up to `maximumStorageDeviceCount`.
   public var storageDevices: [VirtioBlockDeviceConfiguration]
+  /// Network devices, in the order in which the guest finds them; up to `maximumNetworkDeviceCount`.
+  public var networkDevices: [VirtioNetworkDeviceConfiguration]
   /// Whether the guest has a virtio entropy device.
   public var hasEntropyDevice: Bool
   /// What runs the virtual CPUs.
@@ -39,7 +41,8 @@ public struct VirtualMachineConfiguration: Sendable {
   public static let minimumMemorySize: UInt64 = 4 << 20
   public static let maximumMemorySize: UInt64 = 1 << 40
   public static let maximumSerialPortCount = 4
-  public static let maximumStorageDeviceCount = 24
+  public static let maximumStorageDeviceCount = Int(PCISlots.end - PCISlots.firstDisk)
+  public static let maximumNetworkDeviceCount = Int(PCISlots.firstShare - PCISlots.firstNetwork)
 
   /// One CPU, 512 MiB, no serial port, the best engine that the host offers.
   public init() {
@@ -48,6 +51,7 @@ public struct VirtualMachineConfiguration: Sendable {
     memorySize = 512 << 20
     serialPorts = []
     storageDevices = []
+    networkDevices = []
     hasEntropyDevice = true
     engine = .automatic
     cpuModel = .automatic

@@ -31,6 +31,7 @@ struct ChipsetBoard: MachineBoard {
   func pressPowerButton() { chipset.pressPowerButton() }
 
   func connect() throws {
+    try pci.connect()
     for (port, line) in lines {
       try line.open(
         submit: { [chipset] in chipset.inputGate.submit(.serial(port: port.rawValue, bytes: $0)) },

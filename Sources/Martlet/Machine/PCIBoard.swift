@@ -1,21 +1,26 @@
 import ChipsetDevices
 import DeviceModel
-import DiskImages
 import FirmwareTables
-import FoundationEssentials
 import GuestMemory
-import HostSystem
 import Logging
 import MachineTypes
+import Networks
 import PCIBus
 import Synchronization
 import VirtioDevices
 
-/// The machine's PCI bus, and what is plugged into it: the entropy device in slot 1, disks from slot 2 on.
+/// The machine's PCI bus, and what is plugged into it.
 final class PCIBoard: Sendable {
   private let logger = Logger(label: "martlet")
   private let root: PCIRoot
-  private let disks: Mutex<[any BlockBackend]>
+  private let backends: Mutex<Backends>
+
+  private struct Backends: Sendable {
+    var disks: [any BlockBackend] = []
+    var networks: [any NetworkBackend] = []
+    /// What starts to receive when the machine runs.
+    var connections: [@Sendable () throws -> Void] = []
+  }
 
   /// What the firmware tables say of it.
   static let description = PCIRootDescription(
@@ -25,53 +30,72 @@ final class PCIBoard: Sendable {
     memory: UInt32(PCILayout.memoryWindow.lowerBound)...UInt32(PCILayout.memoryWindow.upperBound),
     firstInterrupt: PCILayout.firstInterrupt)
 
-  private static let entropySlot: UInt8 = 1
-  private static let firstDiskSlot: UInt8 = 2
-
   init(
     _ configuration: VirtualMachineConfiguration, _ chipset: Chipset, memory: GuestRAM,
     messages: any InterruptMessageSink, entropy: any EntropySource
   ) throws {
-    let backends = try configuration.storageDevices.map { try Self.open($0) }
-    disks = Mutex(backends)
     root = PCIRoot(memory: chipset.memory)
     try root.attach(to: chipset.ports, sharingWith: chipset.resetControl)
-    let wires = (0..<4).map {
-      SharedInterruptLine(chipset.interruptLine(PCILayout.firstInterrupt + $0))
-    }
-    func insert<Device: VirtioDevice>(_ device: Device, slot: UInt8) {
-      let connector = PCIConnector(
-        messageCount: device.queueSizes.count + 1,
-        line: wires[Int(PCILayout.interrupt(ofDevice: slot) - PCILayout.firstInterrupt)]
-          .makeInput(), sink: messages)
-      let function = AttachedDevice(
-        VirtioPCI(device, memory: memory, connector: connector))
-      chipset.receiveInput(of: Int(slot)) { input in
-        function.withDevice { $0.receive(input) }
-      }
-      root.insert(
-        PCIFunction(function, connector: connector, memory: chipset.memory),
-        at: PCIAddress(device: slot))
-    }
+    backends = Mutex(Backends())
+    let slots = Slots(root: root, chipset: chipset, memory: memory, messages: messages)
     if configuration.hasEntropyDevice {
-      insert(EntropyDevice(source: entropy), slot: Self.entropySlot)
+      slots.insert(EntropyDevice(source: entropy), at: PCISlots.entropy)
     }
-    for (number, disk) in zip(configuration.storageDevices, backends).enumerated() {
-      let slot = Self.firstDiskSlot + UInt8(number)
-      let device = BlockDevice(
-        disk.1, serialNumber: disk.0.serialNumber ?? "martlet-disk-\(number)",
-        queueCount: configuration.cpuCount
-      ) { [weak gate = chipset.inputGate] input in
-        _ = gate?.submit(.device(Int(slot), input))
-      }
-      insert(device, slot: slot)
+    do {
+      try insertNetworks(configuration, slots, entropy)
+      try insertDisks(configuration, slots)
+    } catch {
+      close()
+      throw error
     }
     root.assignAddresses()
   }
 
-  /// Makes what the guest wrote durable, and gives the images back.
+  private func insertDisks(
+    _ configuration: VirtualMachineConfiguration, _ slots: Slots
+  ) throws {
+    for (number, disk) in configuration.storageDevices.enumerated() {
+      let slot = PCISlots.firstDisk + UInt8(number)
+      let backend = try disk.open()
+      backends.withLock { $0.disks.append(backend) }
+      let gate = slots.inputs(of: slot)
+      slots.insert(
+        BlockDevice(
+          backend, serialNumber: disk.serialNumber ?? "martlet-disk-\(number)",
+          queueCount: configuration.cpuCount
+        ) { _ = gate($0) }, at: slot)
+    }
+  }
+
+  private func insertNetworks(
+    _ configuration: VirtualMachineConfiguration, _ slots: Slots, _ entropy: any EntropySource
+  ) throws {
+    for (number, network) in configuration.networkDevices.enumerated() {
+      let slot = PCISlots.firstNetwork + UInt8(number)
+      let backend = try network.attachment.open()
+      backends.withLock { $0.networks.append(backend) }
+      let device = NetworkDevice(
+        backend, address: network.address(number: number, entropy),
+        pairCount: min(configuration.cpuCount, 8))
+      slots.insert(device, at: slot)
+      let gate = slots.inputs(of: slot)
+      backends.withLock { $0.connections.append { try device.connect(submit: gate) } }
+    }
+  }
+
+  /// What comes from outside starts to flow.
+  func connect() throws {
+    for connection in backends.withLock({ $0.connections }) { try connection() }
+  }
+
+  /// Makes what the guest wrote durable, and gives images and networks back.
   func close() {
-    for disk in disks.withLock({ $0 }) {
+    let backends = backends.withLock { backends in
+      defer { backends = Backends() }
+      return backends
+    }
+    for network in backends.networks { network.disconnect() }
+    for disk in backends.disks {
       do throws(BlockError) {
         try disk.close()
       } catch {
@@ -79,24 +103,50 @@ final class PCIBoard: Sendable {
       }
     }
   }
+}
 
-  private static func open(
-    _ disk: VirtioBlockDeviceConfiguration
-  ) throws(ConfigurationError) -> any BlockBackend {
-    let path = disk.imageURL.path
-    var format: String?
-    do throws(HostError) {
-      let image = try RawImage(path: path, isReadOnly: disk.isReadOnly || disk.isSnapshot)
-      format = try image.foreignFormat()
-      if format == nil {
-        guard disk.isSnapshot, !disk.isReadOnly else { return image }
-        return try TemporaryOverlay(
-          path: path, temporaryDirectory: FileManager.default.temporaryDirectory.path)
-      }
-    } catch {
-      if error.isLocked { throw .diskImageInUse(path: path) }
-      throw .unreadableFile(what: "disk image", path: path, reason: "\(error)")
+/// Which slot of the bus each kind of device is in, so that a guest finds it there whatever else it has.
+enum PCISlots {
+  static let entropy: UInt8 = 1
+  static let firstNetwork: UInt8 = 5
+  static let firstShare: UInt8 = 9
+  static let firstDisk: UInt8 = 13
+  static let end: UInt8 = 32
+}
+
+/// Plugs virtio devices into the bus.
+private struct Slots {
+  let root: PCIRoot
+  let chipset: Chipset
+  let memory: GuestRAM
+  private let messages: any InterruptMessageSink
+  private let wires: [SharedInterruptLine]
+
+  init(
+    root: PCIRoot, chipset: Chipset, memory: GuestRAM, messages: any InterruptMessageSink
+  ) {
+    self.root = root
+    self.chipset = chipset
+    self.memory = memory
+    self.messages = messages
+    wires = (0..<4).map {
+      SharedInterruptLine(chipset.interruptLine(PCILayout.firstInterrupt + $0))
     }
-    throw .unsupportedDiskImage(path: path, format: format ?? "foreign")
+  }
+
+  func insert<Device: VirtioDevice>(_ device: Device, at slot: UInt8) {
+    let wire = wires[Int(PCILayout.interrupt(ofDevice: slot) - PCILayout.firstInterrupt)]
+    let connector = PCIConnector(
+      messageCount: device.queueSizes.count + 1, line: wire.makeInput(), sink: messages)
+    let function = AttachedDevice(VirtioPCI(device, memory: memory, connector: connector))
+    chipset.receiveInput(of: Int(slot)) { input in function.withDevice { $0.receive(input) } }
+    root.insert(
+      PCIFunction(function, connector: connector, memory: chipset.memory),
+      at: PCIAddress(device: slot))
+  }
+
+  /// The machine's input gate, for a device's backend.
+  func inputs(of slot: UInt8) -> @Sendable (DeviceInput) -> Int {
+    { [weak gate = chipset.inputGate] in gate?.submit(.device(Int(slot), $0)) ?? 0 }
   }
 }

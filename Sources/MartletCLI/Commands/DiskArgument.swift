@@ -10,24 +10,15 @@ struct DiskArgument: Equatable {
   var serialNumber: String?
 
   static func argument(_ text: String) throws -> DiskArgument {
-    var parts = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-    var disk = DiskArgument(path: parts.removeFirst())
-    guard !disk.path.isEmpty else {
+    var options = try ArgumentOptions(text)
+    guard !options.kind.isEmpty else {
       throw ValidationError("a disk needs the path of its image, as in --disk disk.img")
     }
-    for part in parts {
-      let words = part.split(separator: "=", maxSplits: 1).map(String.init)
-      switch (words.first, words.last) {
-      case ("readonly", "on") where words.count == 2: disk.isReadOnly = true
-      case ("readonly", "off") where words.count == 2: disk.isReadOnly = false
-      case ("snapshot", "on") where words.count == 2: disk.isSnapshot = true
-      case ("snapshot", "off") where words.count == 2: disk.isSnapshot = false
-      case ("serial", let serial?) where words.count == 2: disk.serialNumber = serial
-      default:
-        throw ValidationError(
-          "'\(part)' is no option of a disk: there are readonly=on, snapshot=on and serial=TEXT")
-      }
-    }
+    var disk = DiskArgument(path: options.kind)
+    disk.isReadOnly = try options.takeSwitch("readonly") ?? false
+    disk.isSnapshot = try options.takeSwitch("snapshot") ?? false
+    disk.serialNumber = try options.take("serial")
+    try options.finish("a disk: there are readonly=on, snapshot=on and serial=TEXT")
     return disk
   }
 

@@ -6,5 +6,5 @@ struct MartletCommand: AsyncParsableCommand {
     commandName: "martlet",
     abstract: "Runs Linux in virtual machines, with or without hardware virtualization.",
     version: "0.1.0-dev",
-    subcommands: [RunCommand.self, DoctorCommand.self])
+    subcommands: [RunCommand.self, SwitchCommand.self, DoctorCommand.self])
 }

@@ -64,6 +64,14 @@ struct RunCommand: AsyncParsableCommand {
     transform: DiskArgument.argument)
   var disk: [DiskArgument] = []
 
+  @Option(
+    help: """
+      A network: user, behind address translation, with ,forward=[tcp:|udp:][ADDRESS:]PORT:GUESTPORT (any \
+      number), ,restrict=on, ,ipv6=on and ,mac=ADDRESS; tap,name=NAME; switch,path=SOCKET; once for each network device
+      """,
+    transform: NetworkArgument.argument)
+  var net: [NetworkArgument] = []
+
   @Flag(help: "Print what the engine counted when the machine has ended.")
   var stats = false
 
@@ -132,6 +140,7 @@ struct RunCommand: AsyncParsableCommand {
     configuration.hypervisorInterface = paravirt
     configuration.onReset = onReset
     configuration.storageDevices = disk.map(\.configuration)
+    configuration.networkDevices = net.map(\.configuration)
     configuration.serialPorts = try (serial.isEmpty ? [.terminal] : serial).map { destination in
       SerialPortConfiguration(attachment: try attachment(for: destination, quit: quit))
     }

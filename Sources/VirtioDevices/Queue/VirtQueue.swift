@@ -217,19 +217,23 @@ public struct VirtQueue: Sendable {
 
   // MARK: Giving back
 
-  /// Returns a buffer to the driver, of which the device wrote the first `written` bytes.
+  /// Returns buffers to the driver, all at once: it sees none of them before the last is done.
+  ///
+  /// - Parameter buffers: each with how many bytes the device wrote to its beginning.
   public mutating func complete(
-    _ chain: DescriptorChain, written: UInt32, _ memory: GuestRAM
+    _ buffers: [(chain: DescriptorChain, written: UInt32)], _ memory: GuestRAM
   ) throws(VirtioError) {
-    guard isReady else { return }
+    guard isReady, !buffers.isEmpty else { return }
     do {
       if isPacked {
-        try completePacked(chain, written, memory)
+        try completePacked(buffers, memory)
       } else {
-        let slot = deviceArea &+ 4 &+ 8 * UInt64(nextUsed & (size - 1))
-        try memory.store(
-          UInt64(chain.identifier) | UInt64(written) << 32, at: address(slot, 0))
-        nextUsed &+= 1
+        for buffer in buffers {
+          let slot = deviceArea &+ 4 &+ 8 * UInt64(nextUsed & (size - 1))
+          try memory.store(
+            UInt64(buffer.chain.identifier) | UInt64(buffer.written) << 32, at: address(slot, 0))
+          nextUsed &+= 1
+        }
         atomicMemoryFence(ordering: .releasing)
         try memory.store(nextUsed, at: address(deviceArea, 2))
       }
@@ -240,20 +244,30 @@ public struct VirtQueue: Sendable {
   }
 
   private mutating func completePacked(
-    _ chain: DescriptorChain, _ written: UInt32, _ memory: GuestRAM
+    _ buffers: [(chain: DescriptorChain, written: UInt32)], _ memory: GuestRAM
   ) throws {
-    let place = descriptors &+ 16 * UInt64(nextUsed)
-    try memory.store(written, at: address(place, 8))
-    try memory.store(chain.identifier, at: address(place, 12))
-    atomicMemoryFence(ordering: .releasing)
-    var flags: UInt16 = usedWrap ? Self.isUsed | Self.isAvailable : 0
-    if written > 0 { flags |= Self.isWritable }
-    try memory.store(flags, at: address(place, 14))
-    nextUsed += chain.entryCount
-    if nextUsed >= size {
-      nextUsed -= size
-      usedWrap.toggle()
+    // The driver looks at the flags in order: those of the first come last.
+    var first: (place: UInt64, flags: UInt16)?
+    for buffer in buffers {
+      let place = descriptors &+ 16 * UInt64(nextUsed)
+      try memory.store(buffer.written, at: address(place, 8))
+      try memory.store(buffer.chain.identifier, at: address(place, 12))
+      var flags: UInt16 = usedWrap ? Self.isUsed | Self.isAvailable : 0
+      if buffer.written > 0 { flags |= Self.isWritable }
+      if first == nil {
+        first = (place, flags)
+      } else {
+        try memory.store(flags, at: address(place, 14))
+      }
+      nextUsed += buffer.chain.entryCount
+      if nextUsed >= size {
+        nextUsed -= size
+        usedWrap.toggle()
+      }
     }
+    guard let first else { return }
+    atomicMemoryFence(ordering: .releasing)
+    try memory.store(first.flags, at: address(first.place, 14))
   }
 
   /// Whether the driver wants an interrupt for what was completed since this was last asked.

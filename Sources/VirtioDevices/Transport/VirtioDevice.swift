@@ -59,7 +59,14 @@ public struct VirtioQueues: Sendable {
   public mutating func complete(
     _ chain: DescriptorChain, of queue: Int, written: UInt32 = 0
   ) throws(VirtioError) {
-    try queues[queue].complete(chain, written: written, memory)
+    try queues[queue].complete([(chain, written)], memory)
+  }
+
+  /// Returns several buffers that belong together.
+  public mutating func complete(
+    _ buffers: [(chain: DescriptorChain, written: UInt32)], of queue: Int
+  ) throws(VirtioError) {
+    try queues[queue].complete(buffers, memory)
   }
 
   /// The first bytes of what the device may read; fewer if there are no more.
@@ -68,6 +75,17 @@ public struct VirtioQueues: Sendable {
   ) throws(VirtioError) -> [UInt8] {
     do {
       return try memory.bytes(in: ranges, limit: limit)
+    } catch {
+      throw .notMemory
+    }
+  }
+
+  /// Writes `count` bytes of `bytes` from `position` on, where they must fit.
+  public func write(
+    _ bytes: [UInt8], from position: Int, count: Int, to ranges: GuestRanges
+  ) throws(VirtioError) {
+    do {
+      try memory.write(bytes, from: position, count: count, to: ranges)
     } catch {
       throw .notMemory
     }

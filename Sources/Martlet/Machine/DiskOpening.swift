@@ -1,0 +1,25 @@
+import DeviceModel
+import DiskImages
+import FoundationEssentials
+import HostSystem
+
+extension VirtioBlockDeviceConfiguration {
+  /// Opens and locks the image.
+  func open() throws(ConfigurationError) -> any BlockBackend {
+    let path = imageURL.path
+    var format: String?
+    do throws(HostError) {
+      let image = try RawImage(path: path, isReadOnly: isReadOnly || isSnapshot)
+      format = try image.foreignFormat()
+      if format == nil {
+        guard isSnapshot, !isReadOnly else { return image }
+        return try TemporaryOverlay(
+          path: path, temporaryDirectory: FileManager.default.temporaryDirectory.path)
+      }
+    } catch {
+      if error.isLocked { throw .diskImageInUse(path: path) }
+      throw .unreadableFile(what: "disk image", path: path, reason: "\(error)")
+    }
+    throw .unsupportedDiskImage(path: path, format: format ?? "foreign")
+  }
+}
