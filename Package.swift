@@ -68,6 +68,7 @@ let package = Package(
     module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
     module("DiskImages", ["DeviceModel", "HostSystem"]),
+    module("FileSharing", ["DeviceModel", "HostSystem"]),
     .systemLibrary(name: "CSlirp", providers: [.apt(["libslirp-dev"])]),
     module("Networks", ["DeviceModel", "HostSystem", "CSlirp"]),
     module("PCIBus", ["DeviceModel", "MachineTypes", "Bits"]),
@@ -143,6 +144,7 @@ let package = Package(
       ]),
     tests("NetworkTests", ["Networks", "DeviceModel", "HostSystem"]),
     tests("DiskImageTests", ["DiskImages", "DeviceModel", "HostSystem"]),
+    tests("FileSharingTests", ["FileSharing", "DeviceModel", "HostSystem", "MartletTesting"]),
     tests(
       "ParavirtualizationTests",
       ["Paravirtualization", "DeviceModel", "MachineTypes", "GuestMemory", "X86", "MartletTesting"]),

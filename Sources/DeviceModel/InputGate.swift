@@ -19,6 +19,8 @@ public enum DeviceInput: Codable, Hashable, Sendable {
   case packet(NetworkPacket)
   /// The network takes packets again.
   case networkRoom
+  /// A request to a shared folder is done, with this answer.
+  case fileReply(request: UInt64, bytes: [UInt8])
   /// Bytes for a console port.
   case console(port: UInt32, bytes: [UInt8])
 }

@@ -3,6 +3,7 @@
 
 #include "atomics.h"
 #include "cpuid.h"
+#include "folders.h"
 #include "stubs.h"
 #include "syscalls.h"
 #include "terminal.h"
