@@ -85,14 +85,15 @@ let package = Package(
       "Martlet",
       [
         "BootLoaders", "ChipsetDevices", "DeviceModel", "DiskImages", "EngineInterface",
-        "FirmwareTables",
-        "GuestMemory", "HostSystem", "KVMEngine", "MachineTypes", "Networks", "PCIBus",
+        "FileSharing", "FirmwareTables", "GuestMemory", "HostSystem", "KVMEngine", "MachineTypes",
+        "Networks", "PCIBus",
         "Paravirtualization", "SoftwareEngine", "VirtioDevices", "X86", logging,
       ]),
     .executableTarget(
       name: "MartletCLI",
       dependencies: [
-        "Martlet", "EngineInterface", "HostSystem", "DeviceModel", "Networks", argumentParser,
+        "Martlet", "EngineInterface", "HostSystem", "DeviceModel", "Networks", "FileSharing",
+        argumentParser,
         logging, yams,
       ],
       swiftSettings: settings),

@@ -10,6 +10,9 @@ public enum ConfigurationError: Error, Hashable, Sendable {
   case tooManySerialPorts(Int)
   case tooManyStorageDevices(Int)
   case tooManyNetworkDevices(Int)
+  case tooManyShares(Int)
+  case badShareTag(String)
+  case shareTagTwice(String)
   /// An address of a group of stations.
   case groupAddress(String)
   /// Another process, or another disk of this machine, has the image open for writing.
@@ -50,6 +53,15 @@ extension ConfigurationError: CustomStringConvertible {
     case .tooManyNetworkDevices(let count):
       return
         "\(count) networks are too many: a machine has up to \(Limits.maximumNetworkDeviceCount)"
+    case .tooManyShares(let count):
+      return """
+        \(count) shares are too many: a machine has up to \
+        \(Limits.maximumDirectorySharingDeviceCount)
+        """
+    case .badShareTag(let tag):
+      return "'\(tag)' cannot be a share's tag: use 1 to 36 bytes"
+    case .shareTagTwice(let tag):
+      return "two shares have the tag '\(tag)': the guest could not tell them apart"
     case .groupAddress(let address):
       return
         "\(address) is the address of a group: a network device needs one with an even first byte"
@@ -90,6 +102,19 @@ extension VirtualMachineConfiguration {
     }
     guard networkDevices.count <= Self.maximumNetworkDeviceCount else {
       throw .tooManyNetworkDevices(networkDevices.count)
+    }
+    guard directorySharingDevices.count <= Self.maximumDirectorySharingDeviceCount else {
+      throw .tooManyShares(directorySharingDevices.count)
+    }
+    var tags: Set<String> = []
+    for share in directorySharingDevices {
+      guard (1...36).contains(share.tag.utf8.count), !share.tag.utf8.contains(0) else {
+        throw .badShareTag(share.tag)
+      }
+      guard tags.insert(share.tag).inserted else { throw .shareTagTwice(share.tag) }
+      guard share.directoryURL.isFileURL else {
+        throw .notAFileURL(share.directoryURL.absoluteString)
+      }
     }
     for case let address? in networkDevices.map(\.macAddress) where address.isGroup {
       throw .groupAddress("\(address)")

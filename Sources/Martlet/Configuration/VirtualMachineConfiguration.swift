@@ -22,6 +22,8 @@ public struct VirtualMachineConfiguration: Sendable {
   public var storageDevices: [VirtioBlockDeviceConfiguration]
   /// Network devices, in the order in which the guest finds them; up to `maximumNetworkDeviceCount`.
   public var networkDevices: [VirtioNetworkDeviceConfiguration]
+  /// Folders of the host; up to `maximumDirectorySharingDeviceCount`.
+  public var directorySharingDevices: [VirtioFileSystemDeviceConfiguration]
   /// Whether the guest has a virtio entropy device.
   public var hasEntropyDevice: Bool
   /// What runs the virtual CPUs.
@@ -43,6 +45,8 @@ public struct VirtualMachineConfiguration: Sendable {
   public static let maximumSerialPortCount = 4
   public static let maximumStorageDeviceCount = Int(PCISlots.end - PCISlots.firstDisk)
   public static let maximumNetworkDeviceCount = Int(PCISlots.firstShare - PCISlots.firstNetwork)
+  public static let maximumDirectorySharingDeviceCount = Int(
+    PCISlots.firstDisk - PCISlots.firstShare)
 
   /// One CPU, 512 MiB, no serial port, the best engine that the host offers.
   public init() {
@@ -52,6 +56,7 @@ public struct VirtualMachineConfiguration: Sendable {
     serialPorts = []
     storageDevices = []
     networkDevices = []
+    directorySharingDevices = []
     hasEntropyDevice = true
     engine = .automatic
     cpuModel = .automatic

@@ -1,7 +1,10 @@
 import ChipsetDevices
 import DeviceModel
+import FileSharing
 import FirmwareTables
+import FoundationEssentials
 import GuestMemory
+import HostSystem
 import Logging
 import MachineTypes
 import Networks
@@ -18,6 +21,7 @@ final class PCIBoard: Sendable {
   private struct Backends: Sendable {
     var disks: [any BlockBackend] = []
     var networks: [any NetworkBackend] = []
+    var folders: [SharedFolder] = []
     /// What starts to receive when the machine runs.
     var connections: [@Sendable () throws -> Void] = []
   }
@@ -43,6 +47,7 @@ final class PCIBoard: Sendable {
     }
     do {
       try insertNetworks(configuration, slots, entropy)
+      try insertShares(configuration, slots)
       try insertDisks(configuration, slots)
     } catch {
       close()
@@ -83,6 +88,18 @@ final class PCIBoard: Sendable {
     }
   }
 
+  private func insertShares(
+    _ configuration: VirtualMachineConfiguration, _ slots: Slots
+  ) throws {
+    for (number, share) in configuration.directorySharingDevices.enumerated() {
+      let slot = PCISlots.firstShare + UInt8(number)
+      let folder = try share.open()
+      backends.withLock { $0.folders.append(folder) }
+      let gate = slots.inputs(of: slot)
+      slots.insert(FileSharingDevice(folder, tag: share.tag) { _ = gate($0) }, at: slot)
+    }
+  }
+
   /// What comes from outside starts to flow.
   func connect() throws {
     for connection in backends.withLock({ $0.connections }) { try connection() }
@@ -95,6 +112,7 @@ final class PCIBoard: Sendable {
       return backends
     }
     for network in backends.networks { network.disconnect() }
+    for folder in backends.folders { folder.close() }
     for disk in backends.disks {
       do throws(BlockError) {
         try disk.close()

@@ -78,6 +78,14 @@ struct RunCommand: AsyncParsableCommand {
     transform: NetworkArgument.argument)
   var net: [NetworkArgument] = []
 
+  @Option(
+    help: """
+      A folder that the guest mounts with `mount -t virtiofs share /mnt`, with ,tag=NAME for another name than share \
+      and ,readonly=on to protect it; once for each folder
+      """,
+    transform: ShareArgument.argument)
+  var share: [ShareArgument] = []
+
   @Flag(help: "Print what the engine counted when the machine has ended.")
   var stats = false
 
@@ -163,6 +171,9 @@ struct RunCommand: AsyncParsableCommand {
     configuration.onReset = onReset
     configuration.storageDevices = disk.map(\.configuration)
     configuration.networkDevices = net.map(\.configuration)
+    configuration.directorySharingDevices = share.enumerated().map { number, share in
+      share.configuration(number: number)
+    }
     configuration.serialPorts = try (serial.isEmpty ? [.terminal] : serial).map { destination in
       SerialPortConfiguration(attachment: try attachment(for: destination, quit: quit))
     }

@@ -81,8 +81,9 @@ struct DebianBuilder {
         suite, root.path,
       ],
       environment: ["MARTLET_SETTINGS": settings.path, "MARTLET_PASSWORD": password]
-    ) { line in 
-      line.hasPrefix("I: ") && !line.contains("-hook in shell") ? String(line.dropFirst(3)) : nil }
+    ) { line in
+      line.hasPrefix("I: ") && !line.contains("-hook in shell") ? String(line.dropFirst(3)) : nil
+    }
   }
 
   /// The files that make it this machine.

@@ -31,6 +31,7 @@ struct MachineFile {
     ("serial", "serial", .ports),
     ("disks", "disk", .devices(first: "path", paths: ["path"])),
     ("networks", "net", .devices(first: "kind", paths: ["path"])),
+    ("shares", "share", .devices(first: "path", paths: ["path"])),
     ("stats", "stats", .flag), ("trace", "trace", .commaList), ("trace-file", "trace-file", .path),
     ("log-level", "log-level", .text),
   ]

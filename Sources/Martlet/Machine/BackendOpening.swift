@@ -1,5 +1,6 @@
 import DeviceModel
 import DiskImages
+import FileSharing
 import FoundationEssentials
 import HostSystem
 
@@ -21,5 +22,16 @@ extension VirtioBlockDeviceConfiguration {
       throw .unreadableFile(what: "disk image", path: path, reason: "\(error)")
     }
     throw .unsupportedDiskImage(path: path, format: format ?? "foreign")
+  }
+}
+
+extension VirtioFileSystemDeviceConfiguration {
+  func open() throws(ConfigurationError) -> SharedFolder {
+    do {
+      return try SharedFolder(path: directoryURL.path, options: options)
+    } catch {
+      throw .unreadableFile(
+        what: "shared folder", path: directoryURL.path, reason: "\(error)")
+    }
   }
 }
