@@ -246,6 +246,7 @@ struct BlockGenerator {
     let length = 1 + Int(numbers.next() % 14)
     while block.text.utf8.count < 4096, block.bytes.count < length * 6 {
       if random(8) == 0 { appendStackRun(&block) }
+      if mode == .bits64, random(16) == 0 { appendFlush(&block) }
       guard let (bytes, text) = instruction() else { continue }
       block.bytes += bytes
       block.text += text + "; "
@@ -270,6 +271,18 @@ struct BlockGenerator {
       block.bytes.append(0x58 | register & 7)
     }
     block.text += "\(count) pushes and pops; "
+  }
+
+  /// What empties the TLB: of a page, or of all.
+  private mutating func appendFlush(_ block: inout Block) {
+    if random(2) == 0 {
+      block.bytes += [0x0F, 0x01, 0x3E]
+      block.text += "invlpg [rsi]; "
+    } else {
+      // push rax; mov rax, cr3; mov cr3, rax; pop rax
+      block.bytes += [0x50, 0x0F, 0x20, 0xD8, 0x0F, 0x22, 0xD8, 0x58]
+      block.text += "cr3; "
+    }
   }
 
   private mutating func random(_ count: UInt64) -> UInt8 {
