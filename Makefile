@@ -6,7 +6,7 @@ CHECKED := --explicit-target-dependency-import-check error
 TEST_FLAGS := -c release -Xswiftc -enable-testing $(CHECKED)
 SOURCES := Package.swift Sources Tests Examples
 
-.PHONY: run test fuzz bench lint format build clean guests
+.PHONY: run test system-test fuzz bench lint format build clean guests
 
 # Boots Debian's cloud kernel to a shell. GUEST=amd64, 686 or 686-pae takes another kernel, ARGS passes
 # options on, for example ARGS="--cpus 2".
@@ -25,6 +25,13 @@ test: lint
 	@Scripts/install-packages.sh test
 	@$(MAKE) --no-print-directory guests
 	@Scripts/test.sh $(TEST_FLAGS) $(ARGS)
+
+# Makes a Debian system and uses it: systemd, network, package manager, ssh, shared folder, QEMU, a switch. Some minutes,
+# as root. ONLY=system, qemu or pair does one of these.
+system-test:
+	@Scripts/install-packages.sh system
+	@$(SWIFT) build -c release --product martlet $(CHECKED) >&2
+	@Tests/SystemTests/debian.py $(if $(filter-out all,$(ONLY)),--only $(ONLY)) $(ARGS) || [ $$? -eq 77 ]
 
 # Runs libFuzzer on each target for SECONDS; TARGET=decoder or boot picks one.
 SECONDS ?= 60
