@@ -45,7 +45,8 @@ guests:
 	@Scripts/fetch-guests.sh || echo "martlet: some guests are missing; their tests will be skipped" >&2
 	@for a in amd64 i386; do Scripts/build-initramfs.sh $$a || true; done
 
-# ONLY=compute (or boot, loop, system, programs; several with commas) measures less, BENCH_RUNS=n other than three rounds.
+# ONLY=compute (or boot, loop, system, programs, disk, network; several with commas) measures less, BENCH_RUNS=n other
+# than three rounds. Disks and networks need root.
 ONLY ?= all
 bench:
 	@Scripts/install-packages.sh bench
