@@ -103,7 +103,7 @@ def main():
             (corpus / f"seed-{number}").write_bytes(seed)
         command = [program, target, f"-max_total_time={seconds}", "-timeout=10",
                    f"-artifact_prefix={failures}/{target}-", "-print_final_stats=1",
-                   f"-max_len={LONGEST[target]}"]
+                   f"-max_len={LONGEST[target]}", "-len_control=20"]
         if "MARTLET_FUZZ_SEED" in os.environ:
             command.append("-seed=" + os.environ["MARTLET_FUZZ_SEED"])
         print(f"fuzz: {target} for {seconds} s", flush=True)

@@ -25,11 +25,13 @@ func fuzzDevices(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
   var left = 400
   while !input.isAtEnd, left > 0 {
     WorkCounter.shared.beginOperation()
+    board.findRegisters()
     perform(&input, board, &driver)
     left -= 1
   }
   // After all this a reset leaves a device that is there and waits for a driver.
   board.root.reset()
+  board.findRegisters()
   precondition(board.readConfiguration(0) & 0xFFFF == 0x1AF4, "the function is lost")
   precondition(board.read(20, .byte) == 0, "the device status is not that of power-on")
   board.completions.waitUntilIdle()
@@ -56,7 +58,7 @@ private func perform(
   case 12: _ = board.readConfiguration(input.byte())
   case 13:
     // The table of messages.
-    let place = board.base(ofTable: true) &+ (input.integer(2) & 0xFFF)
+    let place = board.table &+ (input.integer(2) & 0xFFF)
     _ = memory.write(input.integer(4), to: GuestPhysicalAddress(rawValue: place), input.width())
     _ = memory.read(GuestPhysicalAddress(rawValue: place), input.width())
   case 14, 15:

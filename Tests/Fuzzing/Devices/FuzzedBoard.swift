@@ -76,19 +76,25 @@ final class FuzzedBoard {
     _ = chipset.ports.write(value, to: PortAddress(0xCFC), .doubleword)
   }
 
-  /// Where the registers are, or the table of messages.
-  func base(ofTable isTable: Bool = false) -> UInt64 {
-    if isTable { return UInt64(readConfiguration(0x18) & ~0xF) }
-    return UInt64(readConfiguration(0x14)) << 32 | UInt64(readConfiguration(0x10) & ~0xF)
+  // MARK: Registers
+
+  /// Where the device's registers were when this was last asked.
+  private var registers: UInt64 = 0
+
+  func findRegisters() {
+    registers = UInt64(readConfiguration(0x14)) << 32 | UInt64(readConfiguration(0x10) & ~0xF)
   }
 
+  /// Where the table of messages is.
+  var table: UInt64 { UInt64(readConfiguration(0x18) & ~0xF) }
+
   func write(_ value: UInt64, _ offset: UInt64, _ width: AccessWidth) {
-    let place = GuestPhysicalAddress(rawValue: base() &+ offset)
+    let place = GuestPhysicalAddress(rawValue: registers &+ offset)
     _ = chipset.memory.write(value, to: place, width)
   }
 
   func read(_ offset: UInt64, _ width: AccessWidth) -> UInt64 {
-    chipset.memory.read(GuestPhysicalAddress(rawValue: base() &+ offset), width)
+    chipset.memory.read(GuestPhysicalAddress(rawValue: registers &+ offset), width)
   }
 }
 
