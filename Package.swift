@@ -170,6 +170,7 @@ if Context.environment["MARTLET_FUZZ"] != nil {
       name: "martlet-fuzz",
       dependencies: [
         "CFuzzer", "X86Decoder", "BootLoaders", "FirmwareTables", "GuestMemory", "MachineTypes",
+        "ChipsetDevices", "DeviceModel", "HostSystem", "MartletTesting", "PCIBus", "VirtioDevices",
       ],
       path: "Tests/Fuzzing", swiftSettings: testSettings),
   ]

@@ -3,7 +3,7 @@ import Martlet
 import Testing
 
 extension GuestBootTests {
-  private static let modules = [
+  static let diskModules = [
     "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
     "virtio_blk", "virtio-rng",
   ]
@@ -14,7 +14,7 @@ extension GuestBootTests {
   func `Debian's drivers find the disks and the entropy device`(
     guest: Guest, options: String
   ) async throws {
-    let ramdisk = try GuestProgram.initialRamdisk(of: guest, adding: Self.modules)
+    let ramdisk = try GuestProgram.initialRamdisk(of: guest, adding: Self.diskModules)
     let directory = FileManager.default.temporaryDirectory
       .appending(path: "martlet-disks-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)

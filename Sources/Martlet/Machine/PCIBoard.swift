@@ -27,12 +27,19 @@ final class PCIBoard: Sendable {
   }
 
   /// What the firmware tables say of it.
-  static let description = PCIRootDescription(
-    configurationSpace: PCILayout.configurationSpace..<PCILayout.configurationSpace
-      + PCILayout.configurationSpaceByteCount,
-    ports: PCILayout.portWindow,
-    memory: UInt32(PCILayout.memoryWindow.lowerBound)...UInt32(PCILayout.memoryWindow.upperBound),
-    firstInterrupt: PCILayout.firstInterrupt)
+  ///
+  /// - Parameter addressBits: of the processor's physical addresses.
+  static func description(memory: GuestRAM, addressBits: UInt8) -> PCIRootDescription {
+    let window = PCILayout.memoryWindow
+    return PCIRootDescription(
+      configurationSpace: PCILayout.configurationSpace..<PCILayout.configurationSpace
+        + PCILayout.configurationSpaceByteCount,
+      ports: PCILayout.portWindow,
+      memory: UInt32(window.lowerBound)...UInt32(window.upperBound),
+      highMemory: PCILayout.highMemoryWindow(
+        above: memory.regions.map(\.end).max() ?? 0, addressBits: addressBits),
+      firstInterrupt: PCILayout.firstInterrupt)
+  }
 
   init(
     _ configuration: VirtualMachineConfiguration, _ chipset: Chipset, memory: GuestRAM,
@@ -60,7 +67,7 @@ final class PCIBoard: Sendable {
     _ configuration: VirtualMachineConfiguration, _ slots: Slots
   ) throws {
     for (number, disk) in configuration.storageDevices.enumerated() {
-      let slot = PCISlots.firstDisk + UInt8(number)
+      let slot = PCISlots.disks[number]
       let backend = try disk.open()
       backends.withLock { $0.disks.append(backend) }
       let gate = slots.inputs(of: slot)
@@ -76,7 +83,7 @@ final class PCIBoard: Sendable {
     _ configuration: VirtualMachineConfiguration, _ slots: Slots, _ entropy: any EntropySource
   ) throws {
     for (number, network) in configuration.networkDevices.enumerated() {
-      let slot = PCISlots.firstNetwork + UInt8(number)
+      let slot = PCISlots.networks[number]
       let backend = try network.attachment.open()
       backends.withLock { $0.networks.append(backend) }
       let device = NetworkDevice(
@@ -92,7 +99,7 @@ final class PCIBoard: Sendable {
     _ configuration: VirtualMachineConfiguration, _ slots: Slots
   ) throws {
     for (number, share) in configuration.directorySharingDevices.enumerated() {
-      let slot = PCISlots.firstShare + UInt8(number)
+      let slot = PCISlots.shares[number]
       let folder = try share.open()
       backends.withLock { $0.folders.append(folder) }
       let gate = slots.inputs(of: slot)
@@ -123,13 +130,15 @@ final class PCIBoard: Sendable {
   }
 }
 
-/// Which slot of the bus each kind of device is in, so that a guest finds it there whatever else it has.
+/// Which slot each kind of device is in, so that a guest finds it there whatever else it has. 0…31 are on bus 0; from 32
+/// on, 32 slots each lie behind the bridges in slot 31, which are there when something is behind them.
 enum PCISlots {
   static let entropy: UInt8 = 1
-  static let firstNetwork: UInt8 = 5
-  static let firstShare: UInt8 = 9
-  static let firstDisk: UInt8 = 13
-  static let end: UInt8 = 32
+  static let networks = Array(UInt8(5)...8) + Array(192...223)
+  static let shares = Array(UInt8(9)...12) + Array(224...255)
+  static let disks = Array(UInt8(13)...30) + Array(32...191)
+  static let bridges: UInt8 = 31
+  static let slotCount: UInt8 = 32
 }
 
 /// Plugs virtio devices into the bus.
@@ -153,14 +162,23 @@ private struct Slots {
   }
 
   func insert<Device: VirtioDevice>(_ device: Device, at slot: UInt8) {
-    let wire = wires[Int(PCILayout.interrupt(ofDevice: slot) - PCILayout.firstInterrupt)]
+    let bus = bus(of: slot)
+    let address = PCIAddress(device: slot % PCISlots.slotCount)
+    let wire = wires[Int(bus.interrupt(of: address) - PCILayout.firstInterrupt)]
     let connector = PCIConnector(
       messageCount: device.queueSizes.count + 1, line: wire.makeInput(), sink: messages)
     let function = AttachedDevice(VirtioPCI(device, memory: memory, connector: connector))
     chipset.receiveInput(of: Int(slot)) { input in function.withDevice { $0.receive(input) } }
-    root.insert(
-      PCIFunction(function, connector: connector, memory: chipset.memory),
-      at: PCIAddress(device: slot))
+    bus.insert(
+      PCIFunction(function, connector: connector, memory: chipset.memory), at: address)
+  }
+
+  private func bus(of slot: UInt8) -> PCIRoot.Bus {
+    guard slot >= PCISlots.slotCount else { return root.bus }
+    // Of several functions in a slot, the first must be there.
+    _ = root.bus.bus(behind: PCIAddress(device: PCISlots.bridges))
+    let number = slot / PCISlots.slotCount - 1
+    return root.bus.bus(behind: PCIAddress(device: PCISlots.bridges, function: number))
   }
 
   /// The machine's input gate, for a device's backend.
