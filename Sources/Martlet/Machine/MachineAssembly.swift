@@ -31,7 +31,8 @@ extension MachineParts {
     let chipset = try makeChipset(memory, configuration, lines, clock, link)
     let entropy = configuration.entropy.source()
     let pci = try PCIBoard(
-      configuration, chipset, memory: memory, messages: link, entropy: entropy)
+      configuration, chipset, memory: memory, messages: link, entropy: entropy,
+      clock: clock)
     let model = ProcessorModel.select(
       configuration, memory: memory,
       time: TimeSource(
@@ -126,7 +127,8 @@ extension MachineParts {
     let firmware = try FirmwareImage(
       platform: PlatformDescription(
         cpuCount: configuration.cpuCount, serialPorts: ports, hasHPET: true,
-        softOffSleepType: ChipsetLayout.softOffSleepType, pciRoot: PCIBoard.description),
+        softOffSleepType: ChipsetLayout.softOffSleepType, pciRoot: PCIBoard.description,
+        systemBusObjects: configuration.virtioDescriptions),
       memory: memory)
     var options = BootOptions()
     options.kernelAddress = bootLoader.kernelAddress.map(GuestPhysicalAddress.init(rawValue:))
