@@ -178,7 +178,7 @@ struct ConsoleFixture {
     try fixture.say(.opened, port: 0)
     #expect(
       try fixture.messages() == [
-        ConsoleMessage(port: 0, .resized, data: [43, 0, 132, 0])
+        ConsoleMessage(port: 0, .resized, data: [132, 0, 43, 0])
       ])
     // Without buffers for messages sizes do not pile up.
     for _ in 0..<12 { try fixture.say(.portReady, port: 1) }
@@ -187,7 +187,7 @@ struct ConsoleFixture {
     }
     var last: [ConsoleMessage] = []
     while case let more = try fixture.messages(), !more.isEmpty { last = more }
-    #expect(last.last == ConsoleMessage(port: 0, .resized, data: [0xF4, 1, 80, 0]))
+    #expect(last.last == ConsoleMessage(port: 0, .resized, data: [80, 0, 0xF4, 1]))
     #expect(fixture.guest.core.takeInterrupts().configuration)
   }
 

@@ -2,7 +2,7 @@ public import FoundationEssentials
 import HostSystem
 
 /// Connects a serial line to whoever connects to a Unix socket, one at a time. What the guest sends while nobody
-/// is there is lost, as on a line without a terminal.
+/// is there is lost, as on a line without a terminal. A client stays while a machine starts anew.
 public final class UnixSocketSerialPortAttachment: SerialPortAttachment {
   private struct State: Sendable {
     var client: StreamDescriptor?
@@ -36,8 +36,9 @@ public final class UnixSocketSerialPortAttachment: SerialPortAttachment {
       guard count == 0 else { continue }
       var polls = PollSet()
       polls.add(client.descriptor, .writable)
-      // Not for ever: the client may be taken away meanwhile.
-      _ = polls.wait(milliseconds: 100)
+      _ = polls.wait(milliseconds: 500)
+      // What a machine that stops has to say last is not waited for for ever.
+      if polls[0].isEmpty { state.withLock { if $0.isStopping { $0.client = nil } } }
     }
   }
 
@@ -57,7 +58,6 @@ public final class UnixSocketSerialPortAttachment: SerialPortAttachment {
   }
 
   private func run(_ receive: ([UInt8]) -> Void) {
-    defer { state.withLock { $0.client = nil } }
     var polls = PollSet()
     while true {
       let (isStopping, client) = state.withLock { ($0.isStopping, $0.client) }

@@ -69,7 +69,7 @@ public struct ConsoleDevice: VirtioDevice {
 
   /// `struct virtio_console_config` (§5.3.4).
   public var configuration: [UInt8] {
-    (states[0].size ?? ConsoleSize(columns: 0, rows: 0)).configuration
+    (states[0].size ?? ConsoleSize(columns: 0, rows: 0)).bytes
       + [UInt8(ports.count), 0, 0, 0, 0, 0, 0, 0]
   }
 
@@ -248,7 +248,7 @@ public struct ConsoleDevice: VirtioDevice {
 
   private mutating func tellSize(_ port: Int) {
     guard ports[port].isConsole, let size = states[port].size else { return }
-    let message = ConsoleMessage(port: UInt32(port), .resized, data: size.message)
+    let message = ConsoleMessage(port: UInt32(port), .resized, data: size.bytes)
     // Only the last size counts.
     outgoing.removeAll { $0.port == message.port && $0.event == message.event }
     outgoing.append(message)

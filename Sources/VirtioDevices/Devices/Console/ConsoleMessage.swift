@@ -46,12 +46,9 @@ struct ConsoleSize: Hashable, Sendable {
   var columns: UInt16
   var rows: UInt16
 
-  /// As it stands in the configuration space: columns first.
-  var configuration: [UInt8] { littleEndian(columns) + littleEndian(rows) }
-
-  /// As it stands in messages. The standard has columns first here, too; Linux, the only driver, reads the rows
-  /// first (drivers/char/virtio_console.c, VIRTIO_CONSOLE_RESIZE).
-  var message: [UInt8] { littleEndian(rows) + littleEndian(columns) }
+  /// As it stands in the configuration space and in messages: columns first. Linux read messages the other way
+  /// round until 2025 (drivers/char/virtio_console.c, VIRTIO_CONSOLE_RESIZE; Debian's 6.1.0-56 reads them right).
+  var bytes: [UInt8] { littleEndian(columns) + littleEndian(rows) }
 }
 
 private func littleEndian(_ value: UInt16) -> [UInt8] { [UInt8(value & 0xFF), UInt8(value >> 8)] }
