@@ -5,15 +5,18 @@ import Testing
 
 extension GuestBootTests {
   private static let modules =
-    Guest.virtioModules
+    Guest.virtioModules + ["virtio_mmio"]
     + ["vsock", "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport"]
 
   /// `Tests/GuestPrograms/vsock.c` talks to this process and to a client that connects by Firecracker's convention.
   @Test(
     .enabled(
       if: Guest.cloudAmd64.isPresent && GuestProgram.canCompile,
-      "needs the guests (Scripts/fetch-guests.sh) and a C compiler"))
-  func `programs of the guest and of the host talk over vsock`() async throws {
+      "needs the guests (Scripts/fetch-guests.sh) and a C compiler"),
+    arguments: VirtioTransport.allCases)
+  func `programs of the guest and of the host talk over vsock`(
+    transport: VirtioTransport
+  ) async throws {
     let program = try GuestProgram.compile("vsock.c")
     defer { program.remove() }
     let path = FileManager.default.temporaryDirectory
@@ -29,6 +32,7 @@ extension GuestBootTests {
       guard await console.waits(for: "martlet: listening") else { return }
       await Task.detached { SocketHost.call(path) }.value.check()
     } change: {
+      $0.virtioTransport = transport
       $0.socketDevices = [
         VirtioSocketDeviceConfiguration(guestCID: 42, socketURL: URL(fileURLWithPath: path))
       ]

@@ -89,6 +89,21 @@ extension StreamDescriptor {
     try body(bridge, log, path)
   }
 
+  /// The same with a connection that the guest began, and the host's end of it.
+  private func withPeer(
+    _ body: (UnixSocketBridge, EventLog, SocketConnection, consuming StreamDescriptor) throws ->
+      Void
+  ) throws {
+    try withBridge { bridge, log, path in
+      let server = try SocketListener(path: "\(path)_80", .bytes)
+      defer { server.remove() }
+      let connection = SocketConnection(fromGuest: 0)
+      bridge.open(connection, port: 80)
+      #expect(log.waits(for: .opened(connection)))
+      try body(bridge, log, connection, #require(server.acceptStream()))
+    }
+  }
+
   @Test func `the host says CONNECT and hears OK, and what it said with it arrives`() throws {
     try withBridge { bridge, log, path in
       let client = try StreamDescriptor(connectingTo: path)
@@ -169,13 +184,7 @@ extension StreamDescriptor {
   }
 
   @Test func `each side ends alone, after all that it sent`() throws {
-    try withBridge { bridge, log, path in
-      let server = try SocketListener(path: "\(path)_80", .bytes)
-      defer { server.remove() }
-      let connection = SocketConnection(fromGuest: 0)
-      bridge.open(connection, port: 80)
-      #expect(log.waits(for: .opened(connection)))
-      let peer = try #require(server.acceptStream())
+    try withPeer { bridge, log, connection, peer in
       // More than the socket holds at once.
       let bytes = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 >> 3) }
       bridge.send(bytes, on: connection)
@@ -189,16 +198,10 @@ extension StreamDescriptor {
   }
 
   @Test func `a peer that goes is heard of, whether somebody writes to it or not`() throws {
-    try withBridge { bridge, log, path in
-      let server = try SocketListener(path: "\(path)_80", .bytes)
-      defer { server.remove() }
-      let connection = SocketConnection(fromGuest: 0)
-      bridge.open(connection, port: 80)
-      #expect(log.waits(for: .opened(connection)))
-      var peer = server.acceptStream()
-      peer?.endSending()
+    try withPeer { _, log, connection, peer in
+      peer.endSending()
       #expect(log.waits(for: .ended(connection, .sending)))
-      peer = nil
+      _ = consume peer
       #expect(log.waits(for: .ended(connection, .both)))
     }
   }
