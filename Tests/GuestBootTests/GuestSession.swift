@@ -6,12 +6,15 @@ struct GuestSession {
   var reason: ExitReason
   var log: String
 
-  /// - Parameter typing: drives the console while the guest runs.
+  /// - Parameters:
+  ///   - typing: drives the console while the guest runs.
+  ///   - change: has the last word on the machine.
   static func run(
     _ guest: Guest, script: String, cpuCount: Int, interface: HypervisorInterface = .kvm,
     initialRamdisk: URL? = nil, kernelAddress: UInt64? = nil,
     disks: [VirtioBlockDeviceConfiguration] = [], options: String = "",
-    typing: @escaping @Sendable (MemorySerialPortAttachment) async -> Void = { _ in }
+    typing: @escaping @Sendable (MemorySerialPortAttachment) async -> Void = { _ in },
+    change: (inout VirtualMachineConfiguration) -> Void = { _ in }
   ) async throws -> GuestSession {
     let console = MemorySerialPortAttachment()
     var configuration = VirtualMachineConfiguration()
@@ -26,6 +29,7 @@ struct GuestSession {
     configuration.engine = .software
     configuration.hypervisorInterface = interface
     configuration.serialPorts = [SerialPortConfiguration(attachment: console)]
+    change(&configuration)
     let machine = try VirtualMachine(configuration: configuration)
     try await machine.start()
     async let typist: Void = typing(console)
