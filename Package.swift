@@ -42,7 +42,7 @@ let package = Package(
   ],
   targets: [
     // Vocabulary.
-    .target(name: "CHost"),
+    .target(name: "CHost", linkerSettings: [.linkedLibrary("uring")]),
     module("Bits"),
     module("MachineTypes", ["Bits"]),
     module("X86", ["Bits", "MachineTypes"]),
