@@ -67,7 +67,8 @@ let package = Package(
     // Devices.
     module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
-    module("DiskImages", ["DeviceModel", "HostSystem"]),
+    .systemLibrary(name: "CNBD", providers: [.apt(["libnbd-dev"])]),
+    module("DiskImages", ["DeviceModel", "HostSystem", "CNBD"]),
     module("FileSharing", ["DeviceModel", "HostSystem"]),
     .systemLibrary(name: "CSlirp", providers: [.apt(["libslirp-dev"])]),
     module("Networks", ["DeviceModel", "HostSystem", "CSlirp"]),
