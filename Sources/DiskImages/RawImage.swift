@@ -28,12 +28,7 @@ public final class RawImage: BlockBackend {
     let start = MemorySegments(zeroed: 512)
     try file.read(into: start, at: 0)
     let bytes = start.bytes()
-    let formats: [(String, [UInt8])] = [
-      ("qcow2", [0x51, 0x46, 0x49, 0xFB]), ("VMDK", Array("KDMV".utf8)),
-      ("VHDX", Array("vhdxfile".utf8)), ("VHD", Array("conectix".utf8)),
-      ("Parallels", Array("WithoutFreeSpace".utf8)), ("Parallels", Array("WithouFreSpacExt".utf8)),
-    ]
-    return formats.first { bytes.starts(with: $0.1) }?.0
+    return bytes.starts(with: [0x51, 0x46, 0x49, 0xFB]) ? "qcow2" : nil
   }
 
   public func submit(

@@ -82,7 +82,7 @@ private let hasQEMU = program("qemu-nbd") != nil && program("qemu-img") != nil
     #expect(!disk.isReadOnly && disk.canDiscard)
     var random = Generator(state: 3)
     var model = [UInt8](repeating: 0, count: size)
-    for _ in 0..<20 {
+    for _ in 0..<8 {
       let tracker = Tracker()
       var position = 0
       var reads: [(MemorySegments, Range<Int>)] = []

@@ -61,7 +61,7 @@ final class PCIBoard: Sendable {
   ) throws {
     for (number, disk) in configuration.storageDevices.enumerated() {
       let slot = PCISlots.firstDisk + UInt8(number)
-      let backend = try disk.open()
+      let backend = try disk.open { [logger] in logger.warning("\($0)") }
       backends.withLock { $0.disks.append(backend) }
       let gate = slots.inputs(of: slot)
       slots.insert(

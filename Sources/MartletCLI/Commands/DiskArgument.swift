@@ -2,9 +2,11 @@ import ArgumentParser
 import Foundation
 import Martlet
 
-/// `--disk PATH[,readonly=on|off][,snapshot=on|off][,serial=TEXT]`
+/// `--disk PATH|URL[,format=NAME][,readonly=on|off][,snapshot=on|off][,serial=TEXT]`
 struct DiskArgument: Equatable {
+  /// Of an image, or the URL of an NBD server's export.
   var path: String
+  var format: String?
   var isReadOnly = false
   var isSnapshot = false
   var serialNumber: String?
@@ -15,16 +17,18 @@ struct DiskArgument: Equatable {
       throw ValidationError("a disk needs the path of its image, as in --disk disk.img")
     }
     var disk = DiskArgument(path: options.kind)
+    disk.format = try options.take("format")
     disk.isReadOnly = try options.takeSwitch("readonly") ?? false
     disk.isSnapshot = try options.takeSwitch("snapshot") ?? false
     disk.serialNumber = try options.take("serial")
-    try options.finish("a disk: there are readonly=on, snapshot=on and serial=TEXT")
+    try options.finish("a disk: there are format=NAME, readonly=on, snapshot=on and serial=TEXT")
     return disk
   }
 
   var configuration: VirtioBlockDeviceConfiguration {
-    VirtioBlockDeviceConfiguration(
-      imageURL: URL(fileURLWithPath: path), isReadOnly: isReadOnly, isSnapshot: isSnapshot,
-      serialNumber: serialNumber)
+    let remote = path.contains("://") ? URL(string: path) : nil
+    return VirtioBlockDeviceConfiguration(
+      imageURL: remote ?? URL(fileURLWithPath: path), format: format, isReadOnly: isReadOnly,
+      isSnapshot: isSnapshot, serialNumber: serialNumber)
   }
 }

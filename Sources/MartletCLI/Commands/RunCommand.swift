@@ -63,9 +63,9 @@ struct RunCommand: AsyncParsableCommand {
 
   @Option(
     help: """
-      A disk: PATH of a raw image, with ,readonly=on to protect it or ,snapshot=on to forget what the guest \
-      writes; once for each disk (/dev/vda, \
-      /dev/vdb, …)
+      A disk: PATH of an image, or nbd://HOST/EXPORT or nbd+unix:///EXPORT?socket=PATH of an NBD server, with \
+      ,format=NAME (raw, vmdk, vhdx, vpc, vdi, parallels, …), ,readonly=on to protect it or ,snapshot=on to forget what \
+      the guest writes; once for each disk (/dev/vda, /dev/vdb, …)
       """,
     transform: DiskArgument.argument)
   var disk: [DiskArgument] = []
