@@ -1,12 +1,15 @@
 public import DeviceModel
 public import HostSystem
+import Synchronization
 
 /// A disk image that is the disk byte by byte: a file, or a block device of the host.
 public final class RawImage: BlockBackend {
   private let requests: AsynchronousFile
   private var file: ImageFile { requests.file }
 
-  public let byteCount: UInt64
+  private let size: Atomic<UInt64>
+
+  public var byteCount: UInt64 { size.load(ordering: .relaxed) }
   public let blockByteCount: UInt32 = 512
   public let preferredByteCount: UInt32 = 4096
   public var isReadOnly: Bool { file.isReadOnly }
@@ -19,7 +22,7 @@ public final class RawImage: BlockBackend {
     path: String, isReadOnly: Bool, method: AsynchronousFile.Method = .automatic
   ) throws(HostError) {
     let file = try ImageFile(path: path, isReadOnly: isReadOnly)
-    byteCount = try file.byteCount() & ~511
+    size = Atomic(try file.byteCount() & ~511)
     requests = try AsynchronousFile(file, method: method)
   }
 
@@ -39,6 +42,16 @@ public final class RawImage: BlockBackend {
   }
 
   public func submit(_ submissions: [BlockSubmission]) { requests.submit(submissions) }
+
+  public func refreshByteCount() throws(BlockError) -> UInt64 {
+    do {
+      let byteCount = try file.byteCount() & ~511
+      size.store(byteCount, ordering: .relaxed)
+      return byteCount
+    } catch {
+      throw .host(error)
+    }
+  }
 
   public func close() throws(BlockError) {
     requests.finish()

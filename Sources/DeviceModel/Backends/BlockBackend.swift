@@ -59,11 +59,22 @@ public protocol BlockBackend: AnyObject, Sendable {
   /// Begins several requests at once, under the same rules.
   func submit(_ submissions: [BlockSubmission])
 
+  /// Drops requests that the backend has not begun, without a completion, and returns how many: the guest
+  /// that made them has gone.
+  func dropWaiting() -> Int
+
+  /// Looks how large the disk has become on the host's side, and returns `byteCount` from now on.
+  func refreshByteCount() throws(BlockError) -> UInt64
+
   /// Waits until all requests have completed, makes them durable, and gives the image back. Once.
   func close() throws(BlockError)
 }
 
 extension BlockBackend {
+  public func dropWaiting() -> Int { 0 }
+
+  public func refreshByteCount() throws(BlockError) -> UInt64 { byteCount }
+
   public func submit(_ submissions: [BlockSubmission]) {
     for submission in submissions { submit(submission.request, completion: submission.completion) }
   }

@@ -44,7 +44,7 @@ import HostSystem
 
   private static func start(_ words: [String], _ handle: OpaquePointer) -> Int32 {
     var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
-    defer { for unsafe argument in unsafe arguments { unsafe free(argument) } }
+    defer { unsafe arguments.forEach { unsafe free($0) } }
     // SAFETY: libnbd copies the list, which ends with a null pointer.
     return unsafe nbd_aio_connect_systemd_socket_activation(handle, &arguments)
   }

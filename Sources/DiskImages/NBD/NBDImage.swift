@@ -93,7 +93,8 @@ public final class NBDImage: BlockBackend {
     }
   }
 
-  private func read(_ offset: UInt64, _ buffer: MemorySegments, _ completion: @escaping Completion) {
+  private func read(_ offset: UInt64, _ buffer: MemorySegments, _ completion: @escaping Completion)
+  {
     let target = buffer.runCount == 1 ? buffer : MemorySegments(zeroed: buffer.byteCount)
     let commands = pieces(offset, UInt64(buffer.byteCount)).map { start, count in
       NBDHandle.Command.read(

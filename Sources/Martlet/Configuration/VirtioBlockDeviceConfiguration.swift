@@ -1,3 +1,4 @@
+public import DeviceModel
 import DiskImages
 public import FoundationEssentials
 
@@ -17,6 +18,8 @@ public struct VirtioBlockDeviceConfiguration: Sendable {
   /// What the guest sees as the disk's serial number, 20 bytes of ASCII at most; `nil` for one made of the
   /// disk's number.
   public var serialNumber: String?
+  /// How fast requests may be carried out.
+  public var rateLimits = RateLimits()
 
   public init(
     imageURL: URL, format: String? = nil, isReadOnly: Bool = false, isSnapshot: Bool = false,

@@ -3,8 +3,19 @@ import DiskImages
 import FileSharing
 import FoundationEssentials
 import HostSystem
+import MachineTypes
+import Networks
 
 extension VirtioBlockDeviceConfiguration {
+  /// The disk with its limits.
+  func openLimited(
+    clock: any MachineClock, report: @escaping @Sendable (NBDEvent) -> Void
+  ) throws(ConfigurationError) -> any BlockBackend {
+    let disk = try open(report: report)
+    if rateLimits.isUnlimited { return disk }
+    return ThrottledDisk(disk, limits: rateLimits, clock: clock)
+  }
+
   /// Opens and locks the image, or connects to the server that has it.
   ///
   /// - Parameter report: told what happens to connections later on.
@@ -88,5 +99,15 @@ extension VirtioFileSystemDeviceConfiguration {
       throw .unreadableFile(
         what: "shared folder", path: directoryURL.path, reason: "\(error)")
     }
+  }
+}
+
+extension VirtioNetworkDeviceConfiguration {
+  /// The network with its limits.
+  func openLimited(clock: any MachineClock) throws -> any NetworkBackend {
+    let network = try attachment.open()
+    if receiveLimits.isUnlimited && sendLimits.isUnlimited { return network }
+    return ThrottledNetwork(
+      network, receiving: receiveLimits, sending: sendLimits, clock: clock)
   }
 }
