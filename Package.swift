@@ -42,7 +42,7 @@ let package = Package(
   ],
   targets: [
     // Vocabulary.
-    .target(name: "CHost"),
+    .target(name: "CHost", linkerSettings: [.linkedLibrary("uring")]),
     module("Bits"),
     module("MachineTypes", ["Bits"]),
     module("X86", ["Bits", "MachineTypes"]),
@@ -67,10 +67,11 @@ let package = Package(
     // Devices.
     module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
-    module("DiskImages", ["DeviceModel", "HostSystem"]),
+    .systemLibrary(name: "CNBD", providers: [.apt(["libnbd-dev"])]),
+    module("DiskImages", ["DeviceModel", "HostSystem", "MachineTypes", "CNBD"]),
     module("FileSharing", ["DeviceModel", "HostSystem"]),
     .systemLibrary(name: "CSlirp", providers: [.apt(["libslirp-dev"])]),
-    module("Networks", ["DeviceModel", "HostSystem", "CSlirp"]),
+    module("Networks", ["DeviceModel", "HostSystem", "MachineTypes", "CSlirp"]),
     module("PCIBus", ["DeviceModel", "MachineTypes", "Bits"]),
     module(
       "VirtioDevices", ["DeviceModel", "GuestMemory", "HostSystem", "MachineTypes", "PCIBus"]),
@@ -143,8 +144,11 @@ let package = Package(
         "VirtioDevices", "PCIBus", "DeviceModel", "GuestMemory", "HostSystem", "MachineTypes",
         "MartletTesting",
       ]),
-    tests("NetworkTests", ["Networks", "DeviceModel", "HostSystem"]),
-    tests("DiskImageTests", ["DiskImages", "DeviceModel", "HostSystem"]),
+    tests(
+      "NetworkTests", ["Networks", "DeviceModel", "HostSystem", "MachineTypes", "MartletTesting"]),
+    tests(
+      "DiskImageTests",
+      ["DiskImages", "DeviceModel", "HostSystem", "MachineTypes", "MartletTesting"]),
     tests("FileSharingTests", ["FileSharing", "DeviceModel", "HostSystem", "MartletTesting"]),
     tests(
       "ParavirtualizationTests",

@@ -9,7 +9,7 @@ final class RequestThreads: Sendable {
   }
 
   private struct Queue: Sendable {
-    var waiting: [Work] = []
+    var waiting: ArraySlice<Work> = []
     var isClosing = false
   }
 
@@ -33,7 +33,7 @@ final class RequestThreads: Sendable {
     _ request: BlockRequest,
     completion: @escaping @Sendable (Result<Void, BlockError>) -> Void
   ) {
-    queue.update { $0.waiting.append(Work(request: request, completion: completion)) }
+    queue.updateForOne { $0.waiting.append(Work(request: request, completion: completion)) }
   }
 
   /// Waits until everything is done. Once.
@@ -56,8 +56,12 @@ final class RequestThreads: Sendable {
         try perform(work.request)
         work.completion(.success(()))
       } catch {
-        work.completion(.failure(error.isOutOfSpace ? .noSpace : .host(error)))
+        work.completion(.failure(BlockError(error)))
       }
     }
   }
+}
+
+extension BlockError {
+  init(_ error: HostError) { self = error.isOutOfSpace ? .noSpace : .host(error) }
 }

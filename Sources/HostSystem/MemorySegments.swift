@@ -23,6 +23,8 @@ package import Glibc
       vectors: [iovec(iov_base: buffer.start, iov_len: byteCount)], owner: buffer)
   }
 
+  public var runCount: Int { unsafe vectors.count }
+
   /// The `count` bytes from `offset` on; both within this buffer.
   public func slice(from offset: Int, count: Int) -> MemorySegments {
     precondition(offset >= 0 && count >= 0 && count <= byteCount - min(offset, byteCount))

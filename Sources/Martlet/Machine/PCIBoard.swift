@@ -21,6 +21,8 @@ final class PCIBoard: Sendable {
 
   private struct Backends: Sendable {
     var disks: [any BlockBackend] = []
+    /// In the disks' order.
+    var storage: [StorageLink] = []
     var networks: [any NetworkBackend] = []
     var folders: [SharedFolder] = []
     var sockets: [any SocketBackend] = []
@@ -76,9 +78,14 @@ final class PCIBoard: Sendable {
   ) throws {
     for (number, disk) in configuration.storageDevices.enumerated() {
       let slot = PCISlots.disks[number]
-      let backend = try disk.open()
-      backends.withLock { $0.disks.append(backend) }
+      let backend = try disk.openLimited(clock: slots.clock) { [logger] event in
+        logger.warning("\(event)")
+      }
       let gate = slots.inputs(of: slot)
+      backends.withLock {
+        $0.disks.append(backend)
+        $0.storage.append(StorageLink(backend) { _ = gate($0) })
+      }
       try slots.insert(
         BlockDevice(
           backend, serialNumber: disk.serialNumber ?? "martlet-disk-\(number)",
@@ -92,7 +99,7 @@ final class PCIBoard: Sendable {
   ) throws {
     for (number, network) in configuration.networkDevices.enumerated() {
       let slot = PCISlots.networks[number]
-      let backend = try network.attachment.open()
+      let backend = try network.openLimited(clock: slots.clock)
       backends.withLock { $0.networks.append(backend) }
       let device = NetworkDevice(
         backend, address: network.address(number: number, entropy),
@@ -170,6 +177,11 @@ final class PCIBoard: Sendable {
         $0.connections.append { try device.connect(submit: gate) }
       }
     }
+  }
+
+  /// A disk, for its machine; `nil` when it has been given back.
+  func storage(_ number: Int) -> StorageLink? {
+    backends.withLock { $0.storage.indices.contains(number) ? $0.storage[number] : nil }
   }
 
   /// What comes from outside starts to flow.
