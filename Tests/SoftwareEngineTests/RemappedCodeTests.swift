@@ -1,5 +1,6 @@
 import EngineInterface
 import GuestMemory
+import HostSystem
 import MachineTypes
 import Testing
 import X86
@@ -26,7 +27,7 @@ import X86
   private func fixture(
     _ tier: ExecutionTier, _ code: [UInt8], registers: [Int: UInt64]
   ) throws -> EngineFixture {
-    let fixture = try EngineFixture(cpuid: HostOracleDifferentialTests.table, execution: tier)
+    let fixture = try EngineFixture(cpuid: HostOracleDifferentialTests.wideTable, execution: tier)
     var all = [UInt64](repeating: 0, count: 16)
     for (number, value) in registers { all[number] = value }
     try fixture.enter64BitMode(code, registers: all)
