@@ -67,7 +67,8 @@ let package = Package(
     // Devices.
     module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
-    module("DiskImages", ["DeviceModel", "HostSystem"]),
+    .systemLibrary(name: "CCompression", providers: [.apt(["zlib1g-dev", "libzstd-dev"])]),
+    module("DiskImages", ["DeviceModel", "HostSystem", "CCompression"]),
     module("FileSharing", ["DeviceModel", "HostSystem"]),
     .systemLibrary(name: "CSlirp", providers: [.apt(["libslirp-dev"])]),
     module("Networks", ["DeviceModel", "HostSystem", "CSlirp"]),
@@ -92,7 +93,8 @@ let package = Package(
     .executableTarget(
       name: "MartletCLI",
       dependencies: [
-        "Martlet", "EngineInterface", "HostSystem", "DeviceModel", "Networks", "FileSharing",
+        "Martlet", "EngineInterface", "HostSystem", "DeviceModel", "DiskImages", "Networks",
+        "FileSharing",
         argumentParser,
         logging, yams,
       ],

@@ -28,19 +28,6 @@ public final class RawImage: BlockBackend {
     }
   }
 
-  /// The name of the format, if the file is an image of another one by its first bytes.
-  public func foreignFormat() throws(HostError) -> String? {
-    let start = MemorySegments(zeroed: 512)
-    try file.read(into: start, at: 0)
-    let bytes = start.bytes()
-    let formats: [(String, [UInt8])] = [
-      ("qcow2", [0x51, 0x46, 0x49, 0xFB]), ("VMDK", Array("KDMV".utf8)),
-      ("VHDX", Array("vhdxfile".utf8)), ("VHD", Array("conectix".utf8)),
-      ("Parallels", Array("WithoutFreeSpace".utf8)), ("Parallels", Array("WithouFreSpacExt".utf8)),
-    ]
-    return formats.first { bytes.starts(with: $0.1) }?.0
-  }
-
   public func submit(
     _ request: BlockRequest,
     completion: @escaping @Sendable (Result<Void, BlockError>) -> Void

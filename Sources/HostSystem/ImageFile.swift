@@ -3,7 +3,7 @@ private import Glibc
 
 /// A file or block device that holds a disk image: transfers at offsets, and a lock.
 public final class ImageFile: Sendable {
-  private let file: Int32
+  let file: Int32
   public let isReadOnly: Bool
 
   /// Opens the file and locks it: shared for reading, exclusively for writing. The lock is an open file
@@ -23,6 +23,16 @@ public final class ImageFile: Sendable {
       throw HostError(call: "open", errno: kind == S_IFDIR ? EISDIR : EINVAL)
     }
     guard chost_lock_file(file, isReadOnly ? 0 : 1) == 0 else { throw .current("fcntl") }
+  }
+
+  /// Makes a new file for writing, and locks it.
+  ///
+  /// - Throws: `EEXIST` if there is one of this name.
+  public init(creating path: String) throws(HostError) {
+    isReadOnly = false
+    file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard file >= 0 else { throw .current("open") }
+    guard chost_lock_file(file, 1) == 0 else { throw .current("fcntl") }
   }
 
   /// Makes a file without a name, which goes away with this object.

@@ -46,7 +46,7 @@ import Testing
     let original = (0..<20_480).map { UInt8(truncatingIfNeeded: $0 / 512) }
     let path = try makeFile(original)
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let overlay = try TemporaryOverlay(
+    let overlay = try DiskImage.openTemporary(
       path: path, temporaryDirectory: FileManager.default.temporaryDirectory.path())
     var expected = original
     // Parts of clusters, whole ones, and runs of both.
@@ -86,11 +86,15 @@ import Testing
   }
 
   @Test func `images of other formats are told by their first bytes`() throws {
-    let path = try makeFile([0x51, 0x46, 0x49, 0xFB] + [UInt8](repeating: 0, count: 600))
+    let path = try makeFile(
+      [0x51, 0x46, 0x49, 0xFB, 0, 0, 0, 3] + [UInt8](repeating: 0, count: 600))
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let image = try RawImage(path: path, isReadOnly: true)
-    #expect(try image.foreignFormat() == "qcow2")
-    try image.close()
+    #expect(try DiskImage.detectFormat(path: path) == .qcow2)
+    let other = try makeFile(Array("KDMV".utf8) + [UInt8](repeating: 0, count: 600))
+    defer { try? FileManager.default.removeItem(atPath: other) }
+    #expect(throws: DiskImageError(path: other, .unsupported("the format VMDK"))) {
+      try DiskImage.detectFormat(path: other)
+    }
   }
 
   @Test func `a directory and a missing file are no images`() {

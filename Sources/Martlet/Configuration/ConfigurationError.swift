@@ -17,8 +17,8 @@ public enum ConfigurationError: Error, Hashable, Sendable {
   case groupAddress(String)
   /// Another process, or another disk of this machine, has the image open for writing.
   case diskImageInUse(path: String)
-  /// The image is not a raw one.
-  case unsupportedDiskImage(path: String, format: String)
+  /// The image is of a format that cannot be opened, or damaged; the reason says what to do.
+  case unusableDiskImage(reason: String)
   case commandLineContainsNUL
   /// A boot loader's URL is not one of a local file.
   case notAFileURL(String)
@@ -68,9 +68,8 @@ extension ConfigurationError: CustomStringConvertible {
     case .diskImageInUse(let path):
       return
         "the disk image \(path) is in use: stop the machine or tool that has it open, or open it read-only in both"
-    case .unsupportedDiskImage(let path, let format):
-      return
-        "\(path) is a \(format) image, which cannot be opened: convert it with `qemu-img convert -O raw`"
+    case .unusableDiskImage(let reason):
+      return "the disk image \(reason)"
     case .commandLineContainsNUL:
       return "the kernel command line contains a NUL byte, where the kernel would stop reading"
     case .notAFileURL(let url):

@@ -1,10 +1,13 @@
+public import DiskImages
 public import FoundationEssentials
 
 /// A virtio disk.
 public struct VirtioBlockDeviceConfiguration: Sendable {
-  /// A raw image: a file, or a block device of the host. It is locked while the machine runs, so that no
-  /// two machines write to it.
+  /// A raw or qcow2 image: a file, or a block device of the host. It and its backing files are locked while the
+  /// machine runs, so that no two machines write to it.
   public var imageURL: URL
+  /// The image's format; `nil` to have it told by the first bytes.
+  public var format: ImageFormat?
   /// The guest cannot write to the disk. Several machines may share such an image.
   public var isReadOnly: Bool
   /// What the guest writes goes to a temporary file, and away with the machine; the image is only read.
@@ -14,9 +17,11 @@ public struct VirtioBlockDeviceConfiguration: Sendable {
   public var serialNumber: String?
 
   public init(
-    imageURL: URL, isReadOnly: Bool = false, isSnapshot: Bool = false, serialNumber: String? = nil
+    imageURL: URL, format: ImageFormat? = nil, isReadOnly: Bool = false, isSnapshot: Bool = false,
+    serialNumber: String? = nil
   ) {
     self.imageURL = imageURL
+    self.format = format
     self.isReadOnly = isReadOnly
     self.isSnapshot = isSnapshot
     self.serialNumber = serialNumber

@@ -2,26 +2,22 @@ import DeviceModel
 import DiskImages
 import FileSharing
 import FoundationEssentials
-import HostSystem
 
 extension VirtioBlockDeviceConfiguration {
-  /// Opens and locks the image.
+  /// Opens and locks the image, and its backing files.
   func open() throws(ConfigurationError) -> any BlockBackend {
     let path = imageURL.path
-    var format: String?
-    do throws(HostError) {
-      let image = try RawImage(path: path, isReadOnly: isReadOnly || isSnapshot)
-      format = try image.foreignFormat()
-      if format == nil {
-        guard isSnapshot, !isReadOnly else { return image }
-        return try TemporaryOverlay(
-          path: path, temporaryDirectory: FileManager.default.temporaryDirectory.path)
+    do throws(DiskImageError) {
+      guard isSnapshot, !isReadOnly else {
+        return try DiskImage.open(path: path, format: format, isReadOnly: isReadOnly)
       }
+      return try DiskImage.openTemporary(
+        path: path, format: format,
+        temporaryDirectory: FileManager.default.temporaryDirectory.path)
     } catch {
-      if error.isLocked { throw .diskImageInUse(path: path) }
-      throw .unreadableFile(what: "disk image", path: path, reason: "\(error)")
+      if error.problem == .inUse { throw .diskImageInUse(path: error.path) }
+      throw .unusableDiskImage(reason: "\(error)")
     }
-    throw .unsupportedDiskImage(path: path, format: format ?? "foreign")
   }
 }
 

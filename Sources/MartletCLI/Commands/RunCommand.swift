@@ -63,7 +63,7 @@ struct RunCommand: AsyncParsableCommand {
 
   @Option(
     help: """
-      A disk: PATH of a raw image, with ,readonly=on to protect it or ,snapshot=on to forget what the guest \
+      A disk: PATH of a raw or qcow2 image, with ,format=raw|qcow2 to say which, ,readonly=on to protect it or ,snapshot=on to forget what the guest \
       writes; once for each disk (/dev/vda, \
       /dev/vdb, …)
       """,
