@@ -176,9 +176,11 @@ extension Qcow2Metadata {
   /// ones, anything), so that who opens it next repairs them, unless it is closed before.
   mutating func beginChanges() throws(BlockError) {
     guard header.version >= 3, !header.incompatible.contains(.dirty) else { return }
-    try setIncompatible(header.incompatible.union(.dirty))
+    let features = header.incompatible.union(.dirty)
+    try storage.write(words: [features.rawValue], at: Qcow2Header.Field.incompatible)
     try storage.write(words: [header.autoclear.rawValue], at: Qcow2Header.Field.autoclear)
     try storage.barrier()
+    header.incompatible = features
   }
 
   mutating func setIncompatible(_ features: Qcow2Header.Incompatible) throws(BlockError) {

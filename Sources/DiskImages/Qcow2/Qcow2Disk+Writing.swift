@@ -74,20 +74,19 @@ extension Qcow2Disk {
       try state.beginChanges()
       return try Self.plan(clusters, &state)
     }
+    /// Pieces that the tables refer to, the last of them perhaps in part.
     var mappedCount = 0
     do throws(BlockError) {
       for piece in pieces { try writeData(buffer, at: offset, to: piece) }
       try state.withLock { (state) throws(BlockError) in
         for piece in pieces {
-          if piece.old != nil { try Self.map(piece, &state) }
           mappedCount += 1
+          if piece.old != nil { try Self.map(piece, &state) }
         }
       }
     } catch {
-      // What could not be mapped is free again. A piece that is mapped in part is not touched.
-      state.withLock { state in
-        Self.abandon(pieces.dropFirst(mappedCount + (mappedCount > 0 ? 1 : 0)), &state)
-      }
+      // What could not be mapped is free again.
+      state.withLock { Self.abandon(pieces.dropFirst(mappedCount), &$0) }
       throw error
     }
   }
@@ -111,10 +110,13 @@ extension Qcow2Disk {
           let old = (extent.mapping, extent.mapping)
           pieces.append(Piece(start: extent.start, count: 1, host: host, old: old))
         default:
+          // Its tables have their places first, so that the disk can only be full before anything is written.
+          for cluster in extent.start..<extent.end
+          where cluster == extent.start || cluster % geometry.wordsPerCluster == 0 {
+            _ = try state.ownTable(of: cluster)
+          }
           var start = extent.start
           while start < extent.end {
-            // Its table has its place first, so that the disk can only be full before anything is written.
-            _ = try state.ownTable(of: start)
             let end = state.refcounts.end
             let run = try state.refcounts.allocate(upTo: extent.end - start)
             pieces.append(

@@ -169,14 +169,21 @@ struct Refcounts: Sendable {
       return try addBlock(for: range, &next)
     }
     let cluster = next
-    guard reserve(cluster) else { throw .corrupt(imageOffset: geometry.offset(of: cluster)) }
     let offset = geometry.offset(of: cluster)
+    guard !reserved.contains(cluster) else { throw .corrupt(imageOffset: offset) }
     // It is durable before the table refers to it.
     try storage.write(
       words: [UInt64](repeating: 0, count: Int(geometry.wordsPerCluster)), at: offset)
     blocks.forget(from: offset, byteCount: geometry.clusterByteCount)
-    table[range] = offset
-    try setCount(1, of: cluster)
+    let before = self
+    do throws(BlockError) {
+      reserve(cluster)
+      table[range] = offset
+      try setCount(1, of: cluster)
+    } catch {
+      self = before
+      throw error
+    }
     next = cluster + 1
     while try count(of: next) != 0 { next += 1 }
   }
@@ -193,7 +200,13 @@ struct Refcounts: Sendable {
       (wanted + geometry.wordsPerCluster - 1) / geometry.wordsPerCluster
         * geometry.wordsPerCluster)
     guard count > needed, count > UInt64(table.count) else { throw .noSpace }
-    try moveTable(to: coverage, count: Int(count))
+    let before = self
+    do throws(BlockError) {
+      try moveTable(to: coverage, count: Int(count))
+    } catch {
+      self = before
+      throw error
+    }
   }
 
   /// - Parameter cluster: where free clusters begin that have no counts yet.
