@@ -146,7 +146,14 @@ let package = Package(
         "MartletTesting",
       ]),
     tests("NetworkTests", ["Networks", "DeviceModel", "HostSystem"]),
-    tests("DiskImageTests", ["DiskImages", "DeviceModel", "HostSystem"]),
+    .target(name: "HammerPlan", path: "Tests/HammerPlan", swiftSettings: testSettings),
+    .executableTarget(
+      name: "martlet-disk-hammer",
+      dependencies: ["DiskImages", "DeviceModel", "HostSystem", "HammerPlan"],
+      path: "Tests/DiskHammer", swiftSettings: testSettings),
+    tests(
+      "DiskImageTests",
+      ["DiskImages", "DeviceModel", "HostSystem", "HammerPlan", "martlet-disk-hammer", "MartletCLI"]),
     tests("FileSharingTests", ["FileSharing", "DeviceModel", "HostSystem", "MartletTesting"]),
     tests(
       "ParavirtualizationTests",
