@@ -26,10 +26,10 @@ test: lint
 	@$(MAKE) --no-print-directory guests
 	@Scripts/test.sh $(TEST_FLAGS) $(ARGS)
 
-# Runs libFuzzer on each target for SECONDS; TARGET=decoder or boot picks one.
+# Runs libFuzzer on each target for SECONDS; TARGET=decoder, boot or qcow2 picks one.
 SECONDS ?= 60
 fuzz:
-	@MARTLET_FUZZ=1 $(SWIFT) build -c release --scratch-path .build/fuzz/build -Xswiftc -sanitize=fuzzer -Xswiftc -use-ld=lld \
+	@MARTLET_FUZZ=1 $(SWIFT) build -c release --scratch-path .build/fuzz/build -Xswiftc -sanitize=fuzzer -Xswiftc -enable-testing -Xswiftc -use-ld=lld \
 	  --product martlet-fuzz >&2
 	@Scripts/fuzz.py .build/fuzz/build/release/martlet-fuzz $(SECONDS) $(TARGET)
 

@@ -179,6 +179,7 @@ if Context.environment["MARTLET_FUZZ"] != nil {
       name: "martlet-fuzz",
       dependencies: [
         "CFuzzer", "X86Decoder", "BootLoaders", "FirmwareTables", "GuestMemory", "MachineTypes",
+        "DiskImages", "DeviceModel", "HostSystem",
       ],
       path: "Tests/Fuzzing", swiftSettings: testSettings),
   ]
