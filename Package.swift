@@ -42,7 +42,7 @@ let package = Package(
   ],
   targets: [
     // Vocabulary.
-    .target(name: "CHost"),
+    .target(name: "CHost", linkerSettings: [.linkedLibrary("uring")]),
     module("Bits"),
     module("MachineTypes", ["Bits"]),
     module("X86", ["Bits", "MachineTypes"]),
@@ -68,10 +68,11 @@ let package = Package(
     module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
     .systemLibrary(name: "CCompression", providers: [.apt(["zlib1g-dev", "libzstd-dev"])]),
-    module("DiskImages", ["DeviceModel", "HostSystem", "CCompression"]),
+    .systemLibrary(name: "CNBD", providers: [.apt(["libnbd-dev"])]),
+    module("DiskImages", ["DeviceModel", "HostSystem", "MachineTypes", "CCompression", "CNBD"]),
     module("FileSharing", ["DeviceModel", "HostSystem"]),
     .systemLibrary(name: "CSlirp", providers: [.apt(["libslirp-dev"])]),
-    module("Networks", ["DeviceModel", "HostSystem", "CSlirp"]),
+    module("Networks", ["DeviceModel", "HostSystem", "MachineTypes", "CSlirp"]),
     module("PCIBus", ["DeviceModel", "MachineTypes", "Bits"]),
     module(
       "VirtioDevices", ["DeviceModel", "GuestMemory", "HostSystem", "MachineTypes", "PCIBus"]),
@@ -145,7 +146,8 @@ let package = Package(
         "VirtioDevices", "PCIBus", "DeviceModel", "GuestMemory", "HostSystem", "MachineTypes",
         "MartletTesting",
       ]),
-    tests("NetworkTests", ["Networks", "DeviceModel", "HostSystem"]),
+    tests(
+      "NetworkTests", ["Networks", "DeviceModel", "HostSystem", "MachineTypes", "MartletTesting"]),
     .target(name: "HammerPlan", path: "Tests/HammerPlan", swiftSettings: testSettings),
     .executableTarget(
       name: "martlet-disk-hammer",
@@ -153,7 +155,10 @@ let package = Package(
       path: "Tests/DiskHammer", swiftSettings: testSettings),
     tests(
       "DiskImageTests",
-      ["DiskImages", "DeviceModel", "HostSystem", "HammerPlan", "martlet-disk-hammer", "MartletCLI"]),
+      [
+        "DiskImages", "DeviceModel", "HostSystem", "MachineTypes", "MartletTesting", "HammerPlan",
+        "martlet-disk-hammer", "MartletCLI",
+      ]),
     tests("FileSharingTests", ["FileSharing", "DeviceModel", "HostSystem", "MartletTesting"]),
     tests(
       "ParavirtualizationTests",

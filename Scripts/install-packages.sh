@@ -7,9 +7,9 @@ set -eu
 . "$(dirname "$0")/common.sh"
 
 case "${1:-}" in
-run) wanted="busybox-static gzip libslirp-dev zlib1g-dev libzstd-dev" ;;
-test) wanted="busybox-static gzip gcc libc6-dev libzydis-dev libslirp-dev zlib1g-dev libzstd-dev qemu-utils acpica-tools dmidecode" ;;
-bench) wanted="busybox-static gzip libslirp-dev zlib1g-dev libzstd-dev qemu-system-x86 gcc libc6-dev python3 mmdebstrap" ;;
+run) wanted="busybox-static gzip libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev" ;;
+test) wanted="busybox-static gzip gcc libc6-dev libzydis-dev libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev acpica-tools dmidecode qemu-utils nbdkit" ;;
+bench) wanted="busybox-static gzip libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev qemu-system-x86 gcc libc6-dev python3 mmdebstrap" ;;
 *) die "usage: install-packages.sh run|test|bench" ;;
 esac
 

@@ -11,13 +11,15 @@ public enum DiskImage {
   public static func open(
     path: String, format: ImageFormat? = nil, isReadOnly: Bool
   ) throws(DiskImageError) -> any BlockBackend {
+    let isCertain = format != nil
     let format = try known(format, path)
     if format == .raw {
       return try DiskImageError.host(path) { () throws(HostError) in
         try RawImage(path: path, isReadOnly: isReadOnly)
       }
     }
-    let disk = try openSynchronous(path: path, format: format, isReadOnly: isReadOnly)
+    let disk = try openLayer(
+      path, format, isReadOnly: isReadOnly, isCertain: isCertain, above: [])
     return try DiskImageError.host(path) { () throws(HostError) in try ThreadedImage(disk) }
   }
 
@@ -35,15 +37,17 @@ public enum DiskImage {
 
   /// What an image is by its first bytes; what has no signature is raw.
   public static func detectFormat(path: String) throws(DiskImageError) -> ImageFormat {
-    let detected = try DiskImageError.host(path) { () throws(HostError) in
+    let (foreign, start) = try DiskImageError.host(path) { () throws(HostError) in
+      let start = MemorySegments(zeroed: Qcow2Header.magic.count)
       let file = try ImageFile(path: path, isReadOnly: true)
       defer { file.unlock() }
-      return try DetectedFormat(of: file)
+      try file.read(into: start, at: 0)
+      return (try ForeignFormat.detect(path: path), start.bytes())
     }
-    switch detected {
-    case .known(let format): return format
-    case .foreign(let name): throw DiskImageError(path: path, .unsupported("the format \(name)"))
+    if let foreign {
+      throw DiskImageError(path: path, .unsupported("the format \(foreign.format.driver)"))
     }
+    return start == Qcow2Header.magic ? .qcow2 : .raw
   }
 
   static func known(
@@ -57,8 +61,8 @@ public enum DiskImage {
   static func openSynchronous(
     path: String, format: ImageFormat? = nil, isReadOnly: Bool
   ) throws(DiskImageError) -> any SynchronousDisk {
-    let format = try known(format, path)
-    return try openLayer(path, format, isReadOnly: isReadOnly, above: [])
+    try openLayer(
+      path, try known(format, path), isReadOnly: isReadOnly, isCertain: format != nil, above: [])
   }
 
   // MARK: Backing files
@@ -66,9 +70,13 @@ public enum DiskImage {
   /// The most backing files behind one another.
   private static let mostLayers = 64
 
-  /// - Parameter above: the files of the images whose backing file this is.
+  /// - Parameters:
+  ///   - isCertain: somebody said that this is the format. Otherwise its first bytes do, which may be a guest's that had
+  ///     a raw image: such an image must not name other files of the host, unless it is called like a qcow2 image.
+  ///   - above: the files of the images whose backing file this is.
   private static func openLayer(
-    _ path: String, _ format: ImageFormat, isReadOnly: Bool, above: [FileIdentity]
+    _ path: String, _ format: ImageFormat, isReadOnly: Bool, isCertain: Bool,
+    above: [FileIdentity]
   ) throws(DiskImageError) -> any SynchronousDisk {
     let identity = try DiskImageError.host(path) { () throws(HostError) in
       try FileIdentity(path: path)
@@ -86,9 +94,12 @@ public enum DiskImage {
     }
     var backing: (any SynchronousDisk)?
     if let file = try backingFile(of: header, at: path) {
+      guard isCertain || path.hasSuffix(".qcow2") || path.hasSuffix(".qcow") else {
+        throw DiskImageError(path: path, .unclearFormat)
+      }
       backing = try openLayer(
         file.path, try known(file.format, file.path), isReadOnly: true,
-        above: above + [identity])
+        isCertain: file.format != nil, above: above + [identity])
     }
     return try DiskImageError.at(path) { () throws(DiskImageProblem) in
       try Qcow2Disk(storage: storage, backing: backing, isReadOnly: isReadOnly)

@@ -18,6 +18,8 @@ public enum DiskImageProblem: Error, Hashable, Sendable {
   case inUse
   /// The file is not of the format that was asked for.
   case otherFormat(expected: ImageFormat)
+  /// By its first bytes alone it is a qcow2 image, and one that has another file read: a guest may have written them.
+  case unclearFormat
   case unsupported(String)
   /// The image contradicts itself at this byte of the file.
   case damaged(String, imageOffset: UInt64)
@@ -66,6 +68,11 @@ extension DiskImageError: CustomStringConvertible {
       "\(path) is in use: stop the machine or tool that has it open, or open it read-only in both"
     case .otherFormat(let format):
       "\(path) is not a \(format) image: leave the format out to have it detected"
+    case .unclearFormat:
+      """
+      \(path) begins like a qcow2 image with a backing file and is not called like one: say which it is, with \
+      format=qcow2 or format=raw
+      """
     case .unsupported(let feature):
       "\(path) uses \(feature), which Martlet does not support: convert it with `qemu-img convert`"
     case .damaged(let what, let offset):

@@ -26,7 +26,7 @@ extension ImageFile: ImageStorage {}
 
 extension ImageStorage {
   func attempt(_ body: (any ImageStorage) throws(HostError) -> Void) throws(BlockError) {
-    do throws(HostError) { try body(self) } catch { throw BlockError(host: error) }
+    do throws(HostError) { try body(self) } catch { throw BlockError(error) }
   }
 
   /// Big-endian words of a table.

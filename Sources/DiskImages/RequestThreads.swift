@@ -9,7 +9,7 @@ final class RequestThreads: Sendable {
   }
 
   private struct Queue: Sendable {
-    var waiting: [Work] = []
+    var waiting: ArraySlice<Work> = []
     var isClosing = false
   }
 
@@ -20,7 +20,7 @@ final class RequestThreads: Sendable {
     count: Int, perform: @escaping @Sendable (BlockRequest) throws(HostError) -> Void
   ) throws(HostError) {
     try self.init(count: count) { (request) throws(BlockError) in
-      do throws(HostError) { try perform(request) } catch { throw BlockError(host: error) }
+      do throws(HostError) { try perform(request) } catch { throw BlockError(error) }
     }
   }
 
@@ -41,7 +41,7 @@ final class RequestThreads: Sendable {
     _ request: BlockRequest,
     completion: @escaping @Sendable (Result<Void, BlockError>) -> Void
   ) {
-    queue.update { $0.waiting.append(Work(request: request, completion: completion)) }
+    queue.updateForOne { $0.waiting.append(Work(request: request, completion: completion)) }
   }
 
   /// Waits until everything is done. Once.
@@ -68,4 +68,8 @@ final class RequestThreads: Sendable {
       }
     }
   }
+}
+
+extension BlockError {
+  init(_ error: HostError) { self = error.isOutOfSpace ? .noSpace : .host(error) }
 }

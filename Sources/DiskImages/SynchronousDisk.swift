@@ -27,10 +27,6 @@ extension SynchronousDisk {
   }
 }
 
-extension BlockError {
-  init(host error: HostError) { self = error.isOutOfSpace ? .noSpace : .host(error) }
-}
-
 extension BlockRequest {
   /// Where the request begins and how many bytes it is about; `nil` for a flush.
   var range: (offset: UInt64, byteCount: UInt64)? {

@@ -96,9 +96,33 @@ public final class ImageFile: Sendable {
     return done
   }
 
+  /// Whether the host begins writes to the file without waiting (RWF_NOWAIT), found out by writing the buffer.
+  public func writeProbing(from buffer: MemorySegments, at offset: UInt64) throws(HostError) -> Bool
+  {
+    let count = unsafe buffer.vectors.withUnsafeBufferPointer {
+      // SAFETY: as in `transfer`.
+      unsafe chost_write_without_waiting(
+        file, $0.baseAddress, Int32(min($0.count, 1024)), Int64(offset))
+    }
+    let canStart = count >= 0 || errno == EAGAIN
+    let done = max(0, count)
+    try write(
+      from: buffer.slice(from: done, count: buffer.byteCount - done), at: offset + UInt64(done))
+    return canStart
+  }
+
   /// Makes what was written durable.
   public func flush() throws(HostError) {
     guard fdatasync(file) == 0 else { throw .current("fdatasync") }
+  }
+
+  /// Makes the range read as zeroes and keeps its space.
+  ///
+  /// - Throws: `EOPNOTSUPP` where the file system cannot.
+  public func zeroRange(at offset: UInt64, byteCount: UInt64) throws(HostError) {
+    guard chost_zero_range(file, Int64(offset), Int64(byteCount)) == 0 else {
+      throw .current("fallocate")
+    }
   }
 
   /// Gives the range's space back; it reads as zeroes afterwards.

@@ -29,6 +29,8 @@ package import Glibc
       vectors: parts.flatMap { unsafe $0.vectors }, owner: Owners(parts.map(\.owner)))
   }
 
+  public var runCount: Int { unsafe vectors.count }
+
   /// The `count` bytes from `offset` on; both within this buffer.
   public func slice(from offset: Int, count: Int) -> MemorySegments {
     precondition(offset >= 0 && count >= 0 && count <= byteCount - min(offset, byteCount))

@@ -78,6 +78,14 @@ extension SynchronousDisk {
   }
 }
 
+extension BlockBackend {
+  func carryOut(_ request: BlockRequest) async -> Result<Void, BlockError> {
+    await withCheckedContinuation { continuation in
+      submit(request) { continuation.resume(returning: $0) }
+    }
+  }
+}
+
 /// The bytes of a new image.
 func newImage(_ byteCount: UInt64, _ change: (inout ImageOptions) -> Void = { _ in }) throws
   -> [UInt8]
@@ -96,12 +104,12 @@ func check(_ storage: any ImageStorage) throws -> CheckReport {
 /// What a disk should hold, and what is done to it at random.
 struct DiskModel {
   var bytes: [UInt8]
-  var random: SeededRandom
+  var random: Generator
   private var stamp: UInt8 = 0
 
   init(_ bytes: [UInt8], seed: UInt64) {
     self.bytes = bytes
-    random = SeededRandom(seed: seed)
+    random = Generator(state: seed)
   }
 
   enum Operation {
@@ -115,9 +123,9 @@ struct DiskModel {
   /// A range of sectors, short ones more often than long ones.
   mutating func range(longest: Int) -> Range<Int> {
     let sectors = bytes.count / 512
-    let most = min(sectors, max(1, random.below(3) == 0 ? longest / 512 : 16))
-    let count = 1 + random.below(most)
-    let start = random.below(sectors - count + 1)
+    let most = min(sectors, max(1, random.next(below: 3) == 0 ? longest / 512 : 16))
+    let count = 1 + random.next(below: most)
+    let start = random.next(below: sectors - count + 1)
     return start * 512..<(start + count) * 512
   }
 
@@ -131,7 +139,7 @@ struct DiskModel {
     let range = range(longest: longest)
     let offset = UInt64(range.lowerBound)
     let count = UInt64(range.count)
-    switch random.below(10) {
+    switch random.next(below: 10) {
     case 0, 1, 2, 3:
       stamp &+= 1
       let data = (0..<range.count).map { stamp &+ UInt8(truncatingIfNeeded: $0 / 512) | 1 }
@@ -139,7 +147,7 @@ struct DiskModel {
       bytes.replaceSubrange(range, with: data)
       return (.write, range)
     case 4, 5:
-      let mayUnmap = random.below(2) == 0
+      let mayUnmap = random.next(below: 2) == 0
       try disk.perform(.writeZeroes(offset: offset, byteCount: count, mayUnmap: mayUnmap))
       bytes.replaceSubrange(range, with: repeatElement(0, count: range.count))
       return (.writeZeroes(mayUnmap: mayUnmap), range)

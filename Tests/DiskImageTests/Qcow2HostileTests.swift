@@ -103,14 +103,14 @@ import Testing
   @Test func `random damage is survived`() throws {
     let image = try Self.image()
     for seed in 0..<UInt64(1500) {
-      var random = SeededRandom(seed: seed)
+      var random = Generator(state: seed)
       var bytes = image
       // Tables lie at the beginning.
-      for _ in 0...random.below(8) {
-        bytes[random.below(random.below(2) == 0 ? 120 : 4096)] = UInt8(
+      for _ in 0...random.next(below: 8) {
+        bytes[random.next(below: random.next(below: 2) == 0 ? 120 : 4096)] = UInt8(
           truncatingIfNeeded: random.next())
       }
-      if random.below(4) == 0 { bytes.removeLast(random.below(bytes.count)) }
+      if random.next(below: 4) == 0 { bytes.removeLast(random.next(below: bytes.count)) }
       Self.exercise(bytes)
     }
   }

@@ -7,7 +7,7 @@ import Testing
 
 /// A process that writes to an image is killed at random moments. `MARTLET_KILL_COUNT` sets how often, `MARTLET_KILL_SEED`
 /// which moments.
-@Suite(.enabled(if: hasQemuImg, "needs qemu-utils")) struct Qcow2KillTests {
+@Suite(.serialized, .enabled(if: hasQemuImg, "needs qemu-utils")) struct Qcow2KillTests {
   static let environment = ProcessInfo.processInfo.environment
   static let count = environment["MARTLET_KILL_COUNT"].flatMap { Int($0) } ?? 12
   static let firstSeed = environment["MARTLET_KILL_SEED"].flatMap { UInt64($0) } ?? 1
@@ -16,20 +16,20 @@ import Testing
   func `a process killed while it writes leaves a consistent image with all that was flushed`(
     seed: UInt64
   ) async throws {
-    var random = SeededRandom(seed: seed)
+    var random = Generator(state: seed)
     let folder = try ImageFolder()
     let path = folder.path("image.qcow2")
     var options = ImageOptions(format: .qcow2, byteCount: 24 << 20)
-    options.clusterByteCount = [512, 4096, 65_536][random.below(3)]
-    options.refcountBits = [16, 64, 2][random.below(3)]
-    options.hasLazyRefcounts = random.below(3) == 0
+    options.clusterByteCount = [512, 4096, 65_536][random.next(below: 3)]
+    options.refcountBits = [16, 64, 2][random.next(below: 3)]
+    options.hasLazyRefcounts = random.next(below: 3) == 0
     try DiskImage.create(path: path, options)
     // The same image goes through several lives.
     var contents = [[UInt8]](
       repeating: [UInt8](repeating: 0, count: 512), count: 24 << 11)
     for life in 0..<3 {
       let hammerSeed = seed << 8 | UInt64(life)
-      let flushed = try hammer(path, hammerSeed, microseconds: 20_000 + random.below(400_000))
+      let flushed = try hammer(path, hammerSeed, microseconds: 20_000 + random.next(below: 400_000))
       let place = "seed \(seed), life \(life), step \(flushed.map(String.init) ?? "none")"
       try expectConsistent(path, options, place)
       try expectFlushed(path, hammerSeed, flushed, &contents, place)

@@ -43,14 +43,14 @@ import Testing
     flushes.append((model.bytes, storage.eventCount))
 
     let events = storage.events
-    var random = SeededRandom(seed: seed)
+    var random = Generator(state: seed)
     let folder = try ImageFolder()
     // Every moment for small files, and each in a few ways.
     let step = max(1, events.count * (initial.count + shape.size) / (80 << 20))
     for end in stride(from: 0, through: events.count, by: step) {
       let bytes = SimulatedStorage.contents(of: initial, events[..<end], &random)
       let place = "\(shape.testDescription), seed \(seed), event \(end) of \(events.count)"
-      try expectConsistent(bytes, shape, place, folder, usesQemu: random.below(40) == 0)
+      try expectConsistent(bytes, shape, place, folder, usesQemu: random.next(below: 40) == 0)
       let flush = flushes.last { $0.end <= end } ?? flushes[0]
       try expectContents(
         bytes, shape, flush.bytes,

@@ -100,17 +100,17 @@ struct ImageShape: Sendable, CustomTestStringConvertible {
     let contents = await withTaskGroup(of: [Int: UInt8].self) { group in
       for thread in 0..<threadCount {
         group.addTask {
-          var random = SeededRandom(seed: UInt64(thread) + cluster)
+          var random = Generator(state: UInt64(thread) + cluster)
           var written: [Int: UInt8] = [:]
           for step in 0..<400 {
-            let sector = random.below(sectors / threadCount) * threadCount + thread
+            let sector = random.next(below: sectors / threadCount) * threadCount + thread
             let value = UInt8(truncatingIfNeeded: step | 1)
             let buffer = MemorySegments(zeroed: 512)
-            if step % 50 == 49 { _ = await perform(image, .flush) }
+            if step % 50 == 49 { _ = await image.carryOut(.flush) }
             if step % 7 == 6 {
               let request = BlockRequest.writeZeroes(
                 offset: UInt64(sector) * 512, byteCount: 512, mayUnmap: true)
-              if case .failure(let error) = await perform(image, request) {
+              if case .failure(let error) = await image.carryOut(request) {
                 Issue.record("\(error)")
               }
               written[sector] = 0
@@ -119,7 +119,7 @@ struct ImageShape: Sendable, CustomTestStringConvertible {
             buffer.write([UInt8](repeating: value, count: 512))
             let request = BlockRequest.write(
               offset: UInt64(sector) * 512, from: buffer, isDurable: false)
-            if case .failure(let error) = await perform(image, request) { Issue.record("\(error)") }
+            if case .failure(let error) = await image.carryOut(request) { Issue.record("\(error)") }
             written[sector] = value
           }
           return written
@@ -159,13 +159,5 @@ struct ImageShape: Sendable, CustomTestStringConvertible {
       try disk.close()
       #expect(try check(storage).corruptions == 0)
     }
-  }
-}
-
-func perform(
-  _ image: any BlockBackend, _ request: BlockRequest
-) async -> Result<Void, BlockError> {
-  await withCheckedContinuation { continuation in
-    image.submit(request) { continuation.resume(returning: $0) }
   }
 }

@@ -113,7 +113,7 @@ final class SimulatedStorage: ImageStorage {
   /// What is on the disk after the first events, of which those since the last flush may be there or not, in sectors
   /// of 512 bytes.
   static func contents(
-    of initial: [UInt8], _ events: ArraySlice<Event>, _ random: inout SeededRandom
+    of initial: [UInt8], _ events: ArraySlice<Event>, _ random: inout Generator
   ) -> [UInt8] {
     var bytes = initial
     let lastFlush = events.lastIndex { if case .flush = $0 { true } else { false } }
@@ -127,8 +127,8 @@ final class SimulatedStorage: ImageStorage {
     return bytes
   }
 
-  private static func lose(_ event: Event, _ bytes: inout [UInt8], _ random: inout SeededRandom) {
-    switch random.below(4) {
+  private static func lose(_ event: Event, _ bytes: inout [UInt8], _ random: inout Generator) {
+    switch random.next(below: 4) {
     case 0: break
     case 1, 2: State.apply(event, to: &bytes)
     default:
@@ -136,7 +136,7 @@ final class SimulatedStorage: ImageStorage {
       var start = 0
       while start < data.count {
         let count = min(512 - (offset + start) % 512, data.count - start)
-        if random.below(2) == 0 {
+        if random.next(below: 2) == 0 {
           State.apply(
             .write(offset: offset + start, bytes: Array(data[start..<start + count])), to: &bytes)
         }
@@ -144,20 +144,4 @@ final class SimulatedStorage: ImageStorage {
       }
     }
   }
-}
-
-/// SplitMix64.
-struct SeededRandom: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-    return value ^ value >> 31
-  }
-
-  mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
 }

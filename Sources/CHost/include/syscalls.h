@@ -9,6 +9,14 @@ int chost_memfd(const char *name);
 /// unlocks it (-1). Does not wait.
 int chost_lock_file(int file, int for_writing);
 
+/// Makes a range read as zeroes and keeps its space; the file keeps its size.
+int chost_zero_range(int file, long long offset, long long byte_count);
+
+struct iovec;
+
+/// pwritev2(2) with RWF_NOWAIT.
+long chost_write_without_waiting(int file, const struct iovec *runs, int count, long long offset);
+
 /// Makes a file without a name in a directory, for reading and writing.
 int chost_open_temporary(const char *directory);
 

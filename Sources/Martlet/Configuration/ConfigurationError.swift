@@ -19,6 +19,16 @@ public enum ConfigurationError: Error, Hashable, Sendable {
   case diskImageInUse(path: String)
   /// The image is of a format that cannot be opened, or damaged; the reason says what to do.
   case unusableDiskImage(reason: String)
+  /// The first bytes of an image are another format's than its name, and perhaps written by a guest.
+  case unclearDiskFormat(path: String, format: String)
+  /// The text is no name of a format.
+  case badDiskFormat(String)
+  /// A program of another Debian package is needed to do this.
+  case missingProgram(String, package: String, purpose: String)
+  /// An NBD server cannot be reached, or does not have the disk; the text says why.
+  case remoteDiskUnavailable(String)
+  /// What is written to a remote disk cannot be forgotten.
+  case remoteSnapshot(String)
   case commandLineContainsNUL
   /// A boot loader's URL is not one of a local file.
   case notAFileURL(String)
@@ -70,6 +80,20 @@ extension ConfigurationError: CustomStringConvertible {
         "the disk image \(path) is in use: stop the machine or tool that has it open, or open it read-only in both"
     case .unusableDiskImage(let reason):
       return "the disk image \(reason)"
+    case .unclearDiskFormat(let path, let format):
+      return """
+        \(path) begins like a \(format) image and is not called like one: say which it is, with format=\(format) or \
+        format=raw
+        """
+    case .badDiskFormat(let format):
+      return
+        "'\(format)' is no format of disk images: there are raw, qcow2, vmdk, vhdx, vpc, vdi, parallels and others"
+    case .missingProgram(let program, let package, let purpose):
+      return "\(program) is needed to \(purpose): install it with `apt-get install \(package)`"
+    case .remoteDiskUnavailable(let reason): return reason
+    case .remoteSnapshot(let url):
+      return
+        "what is written to \(url) cannot be forgotten: leave snapshot=on out, or use readonly=on"
     case .commandLineContainsNUL:
       return "the kernel command line contains a NUL byte, where the kernel would stop reading"
     case .notAFileURL(let url):
@@ -96,9 +120,7 @@ extension VirtualMachineConfiguration {
     guard storageDevices.count <= Self.maximumStorageDeviceCount else {
       throw .tooManyStorageDevices(storageDevices.count)
     }
-    for device in storageDevices where !device.imageURL.isFileURL {
-      throw .notAFileURL(device.imageURL.absoluteString)
-    }
+    for device in storageDevices { try device.validate() }
     guard networkDevices.count <= Self.maximumNetworkDeviceCount else {
       throw .tooManyNetworkDevices(networkDevices.count)
     }

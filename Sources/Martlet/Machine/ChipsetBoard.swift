@@ -30,6 +30,8 @@ struct ChipsetBoard: MachineBoard {
 
   func pressPowerButton() { chipset.pressPowerButton() }
 
+  func storage(_ number: Int) -> StorageLink? { pci.storage(number) }
+
   func connect() throws {
     try pci.connect()
     for (port, line) in lines {

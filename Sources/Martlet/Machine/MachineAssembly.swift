@@ -31,7 +31,8 @@ extension MachineParts {
     let chipset = try makeChipset(memory, configuration, lines, clock, link)
     let entropy = configuration.entropy.source()
     let pci = try PCIBoard(
-      configuration, chipset, memory: memory, messages: link, entropy: entropy)
+      configuration, chipset, memory: memory, messages: link, entropy: entropy,
+      clock: clock)
     let model = ProcessorModel.select(
       configuration, memory: memory,
       time: TimeSource(

@@ -20,6 +20,8 @@ final class PCIBoard: Sendable {
 
   private struct Backends: Sendable {
     var disks: [any BlockBackend] = []
+    /// In the disks' order.
+    var storage: [StorageLink] = []
     var networks: [any NetworkBackend] = []
     var folders: [SharedFolder] = []
     /// What starts to receive when the machine runs.
@@ -36,12 +38,13 @@ final class PCIBoard: Sendable {
 
   init(
     _ configuration: VirtualMachineConfiguration, _ chipset: Chipset, memory: GuestRAM,
-    messages: any InterruptMessageSink, entropy: any EntropySource
+    messages: any InterruptMessageSink, entropy: any EntropySource, clock: any MachineClock
   ) throws {
     root = PCIRoot(memory: chipset.memory)
     try root.attach(to: chipset.ports, sharingWith: chipset.resetControl)
     backends = Mutex(Backends())
-    let slots = Slots(root: root, chipset: chipset, memory: memory, messages: messages)
+    let slots = Slots(
+      root: root, chipset: chipset, memory: memory, messages: messages, clock: clock)
     if configuration.hasEntropyDevice {
       slots.insert(EntropyDevice(source: entropy), at: PCISlots.entropy)
     }
@@ -61,9 +64,14 @@ final class PCIBoard: Sendable {
   ) throws {
     for (number, disk) in configuration.storageDevices.enumerated() {
       let slot = PCISlots.firstDisk + UInt8(number)
-      let backend = try disk.open()
-      backends.withLock { $0.disks.append(backend) }
+      let backend = try disk.openLimited(clock: slots.clock) { [logger] event in
+        logger.warning("\(event)")
+      }
       let gate = slots.inputs(of: slot)
+      backends.withLock {
+        $0.disks.append(backend)
+        $0.storage.append(StorageLink(backend) { _ = gate($0) })
+      }
       slots.insert(
         BlockDevice(
           backend, serialNumber: disk.serialNumber ?? "martlet-disk-\(number)",
@@ -77,7 +85,7 @@ final class PCIBoard: Sendable {
   ) throws {
     for (number, network) in configuration.networkDevices.enumerated() {
       let slot = PCISlots.firstNetwork + UInt8(number)
-      let backend = try network.attachment.open()
+      let backend = try network.openLimited(clock: slots.clock)
       backends.withLock { $0.networks.append(backend) }
       let device = NetworkDevice(
         backend, address: network.address(number: number, entropy),
@@ -98,6 +106,11 @@ final class PCIBoard: Sendable {
       let gate = slots.inputs(of: slot)
       slots.insert(FileSharingDevice(folder, tag: share.tag) { _ = gate($0) }, at: slot)
     }
+  }
+
+  /// A disk, for its machine; `nil` when it has been given back.
+  func storage(_ number: Int) -> StorageLink? {
+    backends.withLock { $0.storage.indices.contains(number) ? $0.storage[number] : nil }
   }
 
   /// What comes from outside starts to flow.
@@ -137,13 +150,16 @@ private struct Slots {
   let root: PCIRoot
   let chipset: Chipset
   let memory: GuestRAM
+  let clock: any MachineClock
   private let messages: any InterruptMessageSink
   private let wires: [SharedInterruptLine]
 
   init(
-    root: PCIRoot, chipset: Chipset, memory: GuestRAM, messages: any InterruptMessageSink
+    root: PCIRoot, chipset: Chipset, memory: GuestRAM, messages: any InterruptMessageSink,
+    clock: any MachineClock
   ) {
     self.root = root
+    self.clock = clock
     self.chipset = chipset
     self.memory = memory
     self.messages = messages

@@ -80,6 +80,8 @@ final class PowerCycle: Sendable {
 
   func pressPowerButton() { board.pressPowerButton() }
 
+  func storage(_ number: Int) -> StorageLink? { board.storage(number) }
+
   private func callForAttention() {
     attention.store(true, ordering: .releasing)
     for processor in engine.virtualCPUs { processor.kick() }

@@ -101,6 +101,21 @@ public final class VirtualMachine: Sendable {
     cycle.pressPowerButton()
   }
 
+  /// Has the guest find that a disk's image has another size, after it was made larger on the host.
+  ///
+  /// - Parameter number: the disk's place in `storageDevices`.
+  /// - Returns: the size in bytes.
+  /// - Throws: `VirtualMachineError.invalidState` unless the machine runs or is paused, or `noSuchDevice`.
+  @discardableResult
+  public func refreshSize(ofStorageDevice number: Int) throws -> UInt64 {
+    let (cycle, state) = control.withLock { ($0.cycle, $0.state) }
+    guard let cycle else { throw VirtualMachineError.invalidState(state, for: "refreshSize") }
+    guard let storage = cycle.storage(number) else {
+      throw VirtualMachineError.noSuchDevice("disk", number)
+    }
+    return try storage.refreshSize()
+  }
+
   /// Pulls the plug; returns when the machine has stopped.
   public func stop() async throws {
     let cycle = try control.withLock { control in
@@ -131,6 +146,8 @@ public final class VirtualMachine: Sendable {
 /// A request that does not fit the machine's state.
 public enum VirtualMachineError: Error, Hashable, Sendable {
   case invalidState(VirtualMachine.State, for: String)
+  /// The configuration has fewer of them.
+  case noSuchDevice(String, Int)
 }
 
 extension VirtualMachineError: CustomStringConvertible {
@@ -138,6 +155,7 @@ extension VirtualMachineError: CustomStringConvertible {
     switch self {
     case .invalidState(let state, let request):
       "a machine that is \(state) cannot do \(request)"
+    case .noSuchDevice(let kind, let number): "the machine has no \(kind) \(number)"
     }
   }
 }

@@ -32,15 +32,7 @@ struct ImageCommand: ParsableCommand {
   }
 }
 
-extension ImageFormat: ExpressibleByArgument {
-  static func argument(_ text: String) throws -> ImageFormat {
-    guard let format = ImageFormat(rawValue: text) else {
-      throw ValidationError("'\(text)' is no format of disk images: there are raw and qcow2")
-    }
-    return format
-  }
-}
-
+extension ImageFormat: ExpressibleByArgument {}
 extension ImageOptions.Preallocation: ExpressibleByArgument {}
 extension RepairMode: ExpressibleByArgument {}
 

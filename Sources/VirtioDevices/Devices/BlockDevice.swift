@@ -10,6 +10,8 @@ public struct BlockDevice: VirtioDevice {
   private let serialNumber: [UInt8]
   private let queueCount: Int
   private let inFlight: BlockRequests
+  /// The disk's size as far as the guest may know of it.
+  private var byteCount: UInt64
   private var pending: [UInt64: Request] = [:]
   private var nextRequest: UInt64 = 0
 
@@ -60,6 +62,7 @@ public struct BlockDevice: VirtioDevice {
     submit: @escaping @Sendable (DeviceInput) -> Void
   ) {
     self.backend = backend
+    byteCount = backend.byteCount
     self.serialNumber = Array(serialNumber.utf8.prefix(20))
     self.queueCount = max(1, min(queueCount, 16))
     inFlight = BlockRequests(submit: submit)
@@ -90,7 +93,7 @@ public struct BlockDevice: VirtioDevice {
     let block = UInt64(backend.blockByteCount)
     let exponent = (UInt64(backend.preferredByteCount) / block).trailingZeroBitCount
     let mostSectors = Self.mostBytes / 512
-    set(backend.byteCount / 512, 8, at: 0)
+    set(byteCount / 512, 8, at: 0)
     set(UInt64(Self.mostSegments), 4, at: 12)
     set(block, 4, at: 20)
     set(UInt64(min(exponent, 8)), 1, at: 24)
@@ -164,7 +167,7 @@ public struct BlockDevice: VirtioDevice {
     let (start, overflow) = sector.multipliedReportingOverflow(by: 512)
     let (end, wraps) = start.addingReportingOverflow(byteCount)
     let block = UInt64(backend.blockByteCount)
-    guard !overflow, !wraps, end <= backend.byteCount, start % block == 0, byteCount % block == 0
+    guard !overflow, !wraps, end <= self.byteCount, start % block == 0, byteCount % block == 0
     else { return nil }
     return start
   }
@@ -211,9 +214,16 @@ public struct BlockDevice: VirtioDevice {
       queues.memory.noteTransfer(to: request.data.ranges)
       try finish(request, status, &queues)
       try notify(request.queue, &queues)
-    case .blockResize: queues.configurationChanged = true
+    case .blockResize(let byteCount):
+      self.byteCount = byteCount
+      queues.configurationChanged = true
     default: break
     }
+    return 1
+  }
+
+  public mutating func dismiss(_ input: DeviceInput) -> Int {
+    if case .blockResize(let byteCount) = input { self.byteCount = byteCount }
     return 1
   }
 
@@ -226,6 +236,7 @@ public struct BlockDevice: VirtioDevice {
   }
 
   public mutating func reset() {
+    inFlight.end(of: backend.dropWaiting())
     inFlight.waitUntilIdle()
     pending = [:]
   }
@@ -252,6 +263,9 @@ private final class BlockRequests: Sendable {
       submit(.blockCompletion(request: number, status: status))
     }
   }
+
+  /// So many do not take place.
+  func end(of dropped: Int) { count.update { $0 -= dropped } }
 
   func waitUntilIdle() { count.wait { $0 == 0 ? () : nil } }
 }

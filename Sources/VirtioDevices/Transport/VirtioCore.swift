@@ -93,10 +93,10 @@ struct VirtioCore<Device: VirtioDevice>: Sendable {
     attempt { (core) throws(VirtioError) in try core.device.notify(queue, &core.queues) }
   }
 
-  /// Returns how much of the input was taken. A device that does not work takes it and drops it.
+  /// Returns how much of the input was taken.
   mutating func receive(_ input: DeviceInput) -> Int {
+    guard isLive else { return device.dismiss(input) }
     var taken = 1
-    guard isLive else { return taken }
     attempt { (core) throws(VirtioError) in
       taken = try core.device.receive(input, &core.queues)
     }

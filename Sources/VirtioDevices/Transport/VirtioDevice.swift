@@ -20,6 +20,8 @@ public protocol VirtioDevice: Sendable {
   mutating func receive(
     _ input: DeviceInput, _ queues: inout VirtioQueues
   ) throws(VirtioError) -> Int
+  /// Something came from outside while no driver is there. Returns how much of it was taken, to be dropped.
+  mutating func dismiss(_ input: DeviceInput) -> Int
   mutating func writeConfiguration(_ value: UInt8, at offset: Int)
   /// Back to power-on; whatever is on its way to guest memory is waited for.
   mutating func reset()
@@ -32,6 +34,7 @@ extension VirtioDevice {
   public mutating func receive(
     _ input: DeviceInput, _ queues: inout VirtioQueues
   ) throws(VirtioError) -> Int { 1 }
+  public mutating func dismiss(_ input: DeviceInput) -> Int { 1 }
   public mutating func writeConfiguration(_ value: UInt8, at offset: Int) {}
 }
 
