@@ -172,7 +172,7 @@ let package = Package(
         "Martlet", "MartletCLI", "MartletTesting", "DeviceModel", "EngineInterface",
         "HostSystem", "MachineTypes", "X86", argumentParser,
       ]),
-    tests("GuestBootTests", ["Martlet"]),
+    tests("GuestBootTests", ["Martlet", "DiskImages"]),
   ]
 )
 

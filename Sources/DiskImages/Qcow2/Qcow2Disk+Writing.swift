@@ -186,7 +186,14 @@ extension Qcow2Disk {
       }
     if isZero && isFresh { return nil }
     let bytes = MemorySegments(zeroed: Int(end - start))
-    if !isZero { try readLocked(into: bytes, at: start) }
+    if !isZero {
+      do throws(BlockError) {
+        try readLocked(into: bytes, at: start)
+      } catch .corrupt {
+        // Damage of the backing file, or of compressed data: this image's tables are in order.
+        throw .host(HostError(call: "read", errno: 5))
+      }
+    }
     return bytes
   }
 }
