@@ -22,6 +22,10 @@ int chost_open_temporary(const char *directory);
 
 /// Deallocates a range, which reads as zeroes afterwards; the file keeps its size.
 int chost_punch_hole(int file, long long offset, long long byte_count);
+// Sets space aside for a range: fallocate without flags.
+int chost_reserve(int file, long long offset, long long byte_count);
+// The next data, or the next hole, at or after offset; -1 with ENXIO where there is none.
+long long chost_seek(int file, long long offset, int for_data);
 
 /// eventfd(2), close-on-exec and not blocking. Returns the descriptor, or -1 and errno.
 int chost_eventfd(void);

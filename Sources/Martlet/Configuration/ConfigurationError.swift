@@ -30,8 +30,8 @@ public enum ConfigurationError: Error, Hashable, Sendable {
   case groupAddress(String)
   /// Another process, or another disk of this machine, has the image open for writing.
   case diskImageInUse(path: String)
-  /// The image is not a raw one.
-  case unsupportedDiskImage(path: String, format: String)
+  /// The image is of a format that cannot be opened, or damaged; the reason says what to do.
+  case unusableDiskImage(reason: String)
   /// The first bytes of an image are another format's than its name, and perhaps written by a guest.
   case unclearDiskFormat(path: String, format: String)
   /// The text is no name of a format.
@@ -117,9 +117,8 @@ extension ConfigurationError: CustomStringConvertible {
     case .diskImageInUse(let path):
       return
         "the disk image \(path) is in use: stop the machine or tool that has it open, or open it read-only in both"
-    case .unsupportedDiskImage(let path, let format):
-      return
-        "\(path) is a \(format) image, which cannot be opened: convert it with `qemu-img convert -O raw`"
+    case .unusableDiskImage(let reason):
+      return "the disk image \(reason)"
     case .unclearDiskFormat(let path, let format):
       return """
         \(path) begins like a \(format) image and is not called like one: say which it is, with format=\(format) or \
@@ -127,7 +126,7 @@ extension ConfigurationError: CustomStringConvertible {
         """
     case .badDiskFormat(let format):
       return
-        "'\(format)' is no format of disk images: there are raw, vmdk, vhdx, vpc, vdi, parallels and others"
+        "'\(format)' is no format of disk images: there are raw, qcow2, vmdk, vhdx, vpc, vdi, parallels and others"
     case .missingProgram(let program, let package, let purpose):
       return "\(program) is needed to \(purpose): install it with `apt-get install \(package)`"
     case .remoteDiskUnavailable(let reason): return reason

@@ -73,7 +73,7 @@ struct RunCommand: AsyncParsableCommand {
   @Option(
     help: """
       A disk: PATH of an image, or nbd://HOST/EXPORT or nbd+unix:///EXPORT?socket=PATH of an NBD server, with \
-      ,format=NAME (raw, vmdk, vhdx, vpc, vdi, parallels, …), ,readonly=on to protect it or ,snapshot=on to forget what \
+      ,format=NAME (raw, qcow2, vmdk, vhdx, vpc, vdi, parallels, …), ,readonly=on to protect it or ,snapshot=on to forget what \
       the guest writes; ,bps=10M and ,iops=1000 limit bytes and requests a second, with ,bps-burst= and ,iops-burst= at \
       once; once for each disk (/dev/vda, /dev/vdb, …)
       """,
