@@ -19,7 +19,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
 MACHINE = pathlib.Path(os.environ.get("MARTLET_GUESTS") or CACHE / "martlet" / "guests") / "benchmark-machine"
-APPEND = "console=ttyS0 root=/dev/vda rw init=/bin/sh quiet panic=-1 nokaslr {} -- /devices-init"
+APPEND = "console=ttyS0 root=/dev/vda rw init=/bin/sh quiet panic=-1 {} -- /devices-init"
 MEMORY = "1G"
 TIME_LIMIT = 600
 SCRATCH = 1 << 30
