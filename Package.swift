@@ -184,7 +184,8 @@ if Context.environment["MARTLET_FUZZ"] != nil {
       name: "martlet-fuzz",
       dependencies: [
         "CFuzzer", "X86Decoder", "BootLoaders", "FirmwareTables", "GuestMemory", "MachineTypes",
-        "ChipsetDevices", "DeviceModel", "HostSystem", "MartletTesting", "PCIBus", "VirtioDevices",
+        "ChipsetDevices", "DeviceModel", "HostSystem", "MartletTesting", "Networks", "PCIBus",
+        "VirtioDevices",
         "DiskImages",
       ],
       path: "Tests/Fuzzing", swiftSettings: testSettings),

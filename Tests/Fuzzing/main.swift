@@ -4,7 +4,7 @@ import Glibc
 // martlet-fuzz TARGET [libFuzzer's options] [corpus folder]: built by `make fuzz` with libFuzzer.
 
 let targets: [String: @convention(c) (UnsafePointer<UInt8>?, Int) -> Int32] = [
-  "decoder": fuzzDecoder, "boot": fuzzBootLoaders, "devices": fuzzDevices,
+  "decoder": fuzzDecoder, "boot": fuzzBootLoaders, "devices": fuzzDevices, "network": fuzzNetwork,
   "qcow2": fuzzQcow2,
 ]
 

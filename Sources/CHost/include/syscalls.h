@@ -41,5 +41,6 @@ int chost_unix_socket(const char *path, int is_stream, int listens);
 /// accept4(2), not blocking.
 int chost_accept(int socket);
 
-/// Writes a message to a socket or a device, without SIGPIPE.
-long chost_send_message(int file, const void *bytes, unsigned long count);
+/// Writes a message of two parts to a socket or a device, without SIGPIPE.
+long chost_send_message(int file, const void *header, unsigned long header_count, const void *body,
+                        unsigned long body_count);
