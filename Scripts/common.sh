@@ -19,9 +19,14 @@ as_root() {
   fi
 }
 
-# Fetches the package lists, once per process.
+# Fetches the package lists, once per process. A mirror may be in the middle of an update of its own.
 update_package_lists() {
   [ -z "${package_lists_are_fresh:-}" ] || return 0
-  as_root apt-get update -qq >&2 || return $?
+  for pause in 5 20 60 0; do
+    as_root apt-get update -qq -o APT::Update::Error-Mode=any >&2 && break
+    [ $? -ne 126 ] && [ "$pause" -gt 0 ] || return 1
+    say "the package lists cannot be fetched; trying again in $pause s"
+    sleep "$pause"
+  done
   package_lists_are_fresh=yes
 }
