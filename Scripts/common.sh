@@ -19,14 +19,13 @@ as_root() {
   fi
 }
 
-# Fetches the package lists, once per process. A mirror may be in the middle of an update of its own.
+# Fetches the package lists, once per process. One that cannot be had, as while a mirror changes, is no reason to stop:
+# whoever needs a package finds out whether it is there.
 update_package_lists() {
   [ -z "${package_lists_are_fresh:-}" ] || return 0
-  for pause in 5 20 60 0; do
-    as_root apt-get update -qq -o APT::Update::Error-Mode=any >&2 && break
-    [ $? -ne 126 ] && [ "$pause" -gt 0 ] || return 1
-    say "the package lists cannot be fetched; trying again in $pause s"
-    sleep "$pause"
-  done
+  status=0
+  as_root apt-get update -qq >&2 || status=$?
+  [ "$status" -ne 126 ] || return 126
+  [ "$status" -eq 0 ] || say "some package lists cannot be fetched; going on with those at hand"
   package_lists_are_fresh=yes
 }

@@ -35,10 +35,8 @@ resolve() {
 offer_architecture() {
   [ "$(dpkg --print-architecture)" != "$1" ] || return 0
   dpkg --print-foreign-architectures | grep -qx "$1" && return 0
-  as_root dpkg --add-architecture "$1" ||
+  as_root dpkg --add-architecture "$1" && package_lists_are_fresh="" && update_package_lists ||
     die "cannot add the architecture $1; run as root: dpkg --add-architecture $1 && apt-get update"
-  package_lists_are_fresh=""
-  update_package_lists || say "some package lists cannot be fetched; using those at hand"
 }
 
 fetch() {
