@@ -33,10 +33,10 @@ system-test:
 	@$(SWIFT) build -c release --product martlet $(CHECKED) >&2
 	@Tests/SystemTests/debian.py $(if $(filter-out all,$(ONLY)),--only $(ONLY)) $(ARGS) || [ $$? -eq 77 ]
 
-# Runs libFuzzer on each target for SECONDS; TARGET=decoder, boot, devices or network picks one.
+# Runs libFuzzer on each target for SECONDS; TARGET=decoder, boot, devices, network or qcow2 picks one.
 SECONDS ?= 60
 fuzz:
-	@MARTLET_FUZZ=1 $(SWIFT) build -c release --scratch-path .build/fuzz/build -Xswiftc -sanitize=fuzzer -Xswiftc -use-ld=lld \
+	@MARTLET_FUZZ=1 $(SWIFT) build -c release --scratch-path .build/fuzz/build -Xswiftc -sanitize=fuzzer -Xswiftc -enable-testing -Xswiftc -use-ld=lld \
 	  --product martlet-fuzz >&2
 	@Scripts/fuzz.py .build/fuzz/build/release/martlet-fuzz $(SECONDS) $(TARGET)
 

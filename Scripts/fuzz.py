@@ -15,7 +15,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".build" / "fuzz"
-LONGEST = {"decoder": 32, "boot": 16384, "devices": 4096, "network": 4096}
+LONGEST = {"decoder": 32, "boot": 16384, "devices": 4096, "network": 4096, "qcow2": 32768}
 
 
 def bz_image(loadflags, xloadflags):
@@ -79,9 +79,29 @@ def device_seeds():
             for device, parts in requests.items() for behind in (0, 0x80) for begin in (start, packed)]
 
 
+def qcow2(version, bits, l2_entries):
+    """A qcow2 image of 256 KiB with a header, a refcount table and block, and L1 and L2 tables, one cluster each."""
+    size = 1 << bits
+    entries = max(1, -(-(256 << 10) // (size * size // 8)))
+    header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", version, 0, 0, bits, 256 << 10, 0, entries,
+                         3 * size, size, 1, 0, 0)
+    if version == 3:
+        header += struct.pack(">QQQII", 0, 0, 0, 4, 104)
+    table = struct.pack(">Q", 2 * size)
+    counts = struct.pack(">8H", 1, 1, 1, 1, 1, 1, 1, 0)
+    level1 = struct.pack(">Q", 4 * size | 1 << 63)
+    level2 = struct.pack(f">{len(l2_entries)}Q", *l2_entries)
+    clusters = [header, table, counts, level1, level2, b"data", b"more"]
+    return b"".join(cluster.ljust(size, b"\0") for cluster in clusters)
+
+
 def seeds(target):
     if target == "devices":
         return device_seeds()
+    if target == "qcow2":
+        owned, compressed = 1 << 63, 1 << 62
+        return [qcow2(version, bits, [owned | 5 << bits, 1, 0, compressed | 6 << bits])
+                for version in (2, 3) for bits in (9, 10, 12)]
     if target == "network":
         # Each kind of frame, among them DHCP and TFTP requests.
         dhcp = bytes([1, 1, 6, 0]) + bytes(232) + bytes([99, 130, 83, 99, 53, 1, 1, 255])

@@ -38,7 +38,7 @@ int chost_open_tap(const char *name) {
   return file;
 }
 
-int chost_packet_socket(const char *path, int listens) {
+int chost_unix_socket(const char *path, int is_stream, int listens) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path) {
     errno = ENAMETOOLONG;
@@ -46,7 +46,8 @@ int chost_packet_socket(const char *path, int listens) {
   }
   strcpy(address.sun_path, path);
   socklen_t length = sizeof address;
-  int file = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int kind = is_stream ? SOCK_STREAM : SOCK_SEQPACKET;
+  int file = socket(AF_UNIX, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (file < 0) return -1;
   int room = 4 << 20;
   setsockopt(file, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);

@@ -18,7 +18,7 @@ public final class MessageDescriptor: Sendable {
 
   /// Connects to a Unix socket of sequenced packets.
   public convenience init(connectingTo path: String) throws(HostError) {
-    let descriptor = unsafe chost_packet_socket(path, 0)
+    let descriptor = unsafe chost_unix_socket(path, 0, 0)
     guard descriptor >= 0 else { throw .current("connect") }
     self.init(adopting: descriptor)
   }
@@ -89,29 +89,5 @@ public final class MessageDescriptor: Sendable {
   /// The next message; empty if there is none, `nil` at the end.
   public func receive(atMost limit: Int) -> [UInt8]? {
     receive(headerByteCount: 0, atMost: limit)?.body
-  }
-}
-
-/// A Unix socket that takes connections of sequenced packets.
-public final class MessageListener: Sendable {
-  public let descriptor: Int32
-  private let path: String
-
-  /// Makes the socket. One that nobody listens at any more is replaced.
-  public init(path: String) throws(HostError) {
-    descriptor = unsafe chost_packet_socket(path, 1)
-    guard descriptor >= 0 else { throw .current("bind") }
-    self.path = path
-  }
-
-  deinit { close(descriptor) }
-
-  /// Takes the socket's name away: nobody connects any more.
-  public func remove() { unsafe unlink(path) }
-
-  /// The next connection; `nil` if there is none.
-  public func accept() -> MessageDescriptor? {
-    let connection = chost_accept(descriptor)
-    return connection >= 0 ? MessageDescriptor(adopting: connection) : nil
   }
 }

@@ -57,6 +57,16 @@ struct ACPICompilerTests {
       .constantMethod("MTHD", argumentCount: 2, returns: .string("text")),
       .name("NUMB", .package([.integer(0xFF), .integer(0x1_0000), .integer(1 << 40)])),
       .name("LONG", .buffer([UInt8](repeating: 0x5A, count: 5000))),
+      .device(
+        "VR01",
+        [
+          .name("_HID", .string("LNRO0005")), .name("_UID", .integer(1)),
+          .name(
+            "_CRS",
+            .resources([
+              .memory(first: 0xFEB0_1000, count: 0x1000, isWritable: true), .sharedInterrupt(17),
+            ])),
+        ]),
     ])
 
   @Test(arguments: [PlatformDescription(cpuCount: 1), everything])

@@ -5,6 +5,7 @@ import Glibc
 
 let targets: [String: @convention(c) (UnsafePointer<UInt8>?, Int) -> Int32] = [
   "decoder": fuzzDecoder, "boot": fuzzBootLoaders, "devices": fuzzDevices, "network": fuzzNetwork,
+  "qcow2": fuzzQcow2,
 ]
 
 guard CommandLine.arguments.count > 1, let target = targets[CommandLine.arguments[1]] else {

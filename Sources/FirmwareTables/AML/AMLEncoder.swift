@@ -152,6 +152,10 @@ extension AMLResource {
     case .interrupt(let number):
       writer.append(0x22)
       writer.append(littleEndian: UInt16(1) << UInt16(number & 15))
+    case .sharedInterrupt(let number):
+      // Extended interrupt descriptor: a consumer's; level, active-high, shared; one number.
+      writer.append([0x89, 6, 0, 0b01001, 1])
+      writer.append(littleEndian: number)
     case .memory(let first, let count, let isWritable):
       writer.append([0x86, 9, 0, isWritable ? 1 : 0])
       writer.append(littleEndian: first)

@@ -31,7 +31,8 @@ extension MachineParts {
     let chipset = try makeChipset(memory, configuration, lines, clock, link)
     let entropy = configuration.entropy.source()
     let pci = try PCIBoard(
-      configuration, chipset, memory: memory, messages: link, entropy: entropy)
+      configuration, chipset, memory: memory, messages: link, entropy: entropy,
+      clock: clock)
     let model = ProcessorModel.select(
       configuration, memory: memory,
       time: TimeSource(
@@ -127,7 +128,8 @@ extension MachineParts {
       platform: PlatformDescription(
         cpuCount: configuration.cpuCount, serialPorts: ports, hasHPET: true,
         softOffSleepType: ChipsetLayout.softOffSleepType,
-        pciRoot: PCIBoard.description(memory: memory, addressBits: cpuid.physicalAddressBits)),
+        pciRoot: PCIBoard.description(memory: memory, addressBits: cpuid.physicalAddressBits),
+        systemBusObjects: configuration.virtioDescriptions),
       memory: memory)
     var options = BootOptions()
     options.kernelAddress = bootLoader.kernelAddress.map(GuestPhysicalAddress.init(rawValue:))

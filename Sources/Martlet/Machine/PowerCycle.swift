@@ -80,6 +80,10 @@ final class PowerCycle: Sendable {
 
   func pressPowerButton() { board.pressPowerButton() }
 
+  var memoryBalloon: MemoryBalloon? { board.memoryBalloon }
+
+  func storage(_ number: Int) -> StorageLink? { board.storage(number) }
+
   private func callForAttention() {
     attention.store(true, ordering: .releasing)
     for processor in engine.virtualCPUs { processor.kick() }
