@@ -73,6 +73,14 @@ def device_seeds():
             chain(4, [(small(8), 0, bytes([4, 0, 2, 0])), (small(1), 2, b"")]),
             bytes([8, 4, 20]) + bytes(34) + bytes([0])],
         3: [chain(1, [(small(40), 0, struct.pack("<II", 40, 26) + bytes(32)), (small(200), 2, b"")])],
+        4: [chain(3, [(small(8), 0, struct.pack("<IHH", 0, 0, 1))]), chain(2, [(bytes([2, 0, 1]), 2, b"")]),
+            chain(1, [(small(30), 0, bytes(range(30)))]), chain(0, [(small(200), 2, b"")]),
+            bytes([8, 5, 0, 20]) + bytes(20)],
+        5: [chain(0, [(small(16), 0, struct.pack("<4I", 144, 145, 146, 150))]), chain(1, [(small(4), 0, bytes(4))]),
+            chain(2, [(small(20), 0, bytes(20))])],
+        6: [chain(0, [(bytes([2, 0, 8]), 2, b"")])] + [
+            chain(1, [(small(54), 0, struct.pack("<QQIIIHHIII", 3, 2, 1000, 1024, 10, 1, kind, 0, 4096, 0)
+                       + bytes(10))]) for kind in (1, 5, 6, 4, 3)],
     }
     deliver, flr = bytes([7]), bytes([11]) + struct.pack("<I", 1)
     return [bytes([device | behind]) + begin + b"".join(parts) + deliver + begin + parts[0] + flr

@@ -81,8 +81,8 @@ class DebianConsole(Console):
         self.expect(r"Password: ", 60)
         self.send(password + "\n")
         self.expect(r"# $", 120)
-        # From here on, what appears is what commands write.
-        self.send("stty -echo; PS1=; export TERM=dumb; echo rea''dy\n")
+        # From here on, what appears is what commands write: the kernel is quiet.
+        self.send("dmesg -n 1; stty -echo; PS1=; export TERM=dumb; echo rea''dy\n")
         self.expect(r"ready\n", 60)
 
     def run(self, command, seconds=60, status=0):

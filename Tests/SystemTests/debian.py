@@ -141,6 +141,7 @@ def check_traffic(console, port, digest, has_names):
     console.run("head -c 8388608 /dev/urandom >/tmp/upload", 120)
     sent = console.run("sha256sum </tmp/upload", 60).split()[0]
     check(sent in console.run(f"curl -sS -T /tmp/upload {url}/upload", 300), "8 MiB went to it")
+    check(" 0% packet loss" in console.run("ping -c 3 -s 40000 10.0.2.2", 60), "the gateway answers in fragments, too")
     if has_names:
         host = services.DOMAIN
         check("10.0.2.2" in console.run(f"getent ahostsv4 {host}", 60), "a name is found through 10.0.2.3")

@@ -124,13 +124,16 @@ struct VirtioCore<Device: VirtioDevice>: Sendable {
 
   /// Returns how much of the input was taken.
   mutating func receive(_ input: DeviceInput) -> Int {
-    guard isLive else { return device.dismiss(input) }
+    guard isLive else { return dismiss(input) }
     var taken = 1
     attempt { (core) throws(VirtioError) in
       taken = try core.device.receive(input, &core.queues)
     }
     return taken
   }
+
+  /// Something came that the driver is not told of. Returns how much of it was taken.
+  mutating func dismiss(_ input: DeviceInput) -> Int { device.dismiss(input) }
 
   var nextDeadline: VirtualInstant? { isLive ? device.nextDeadline : nil }
 

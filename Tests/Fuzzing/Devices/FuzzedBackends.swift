@@ -119,3 +119,45 @@ final class FuzzedFolder: FileSharingBackend {
   func reset() {}
   func close() {}
 }
+
+/// A line that takes all but the last byte of what is long.
+struct FuzzedConsole: ConsoleSink {
+  func write(_ bytes: [UInt8]) -> Int {
+    WorkCounter.shared.add()
+    return bytes.count > 16 ? bytes.count - 1 : bytes.count
+  }
+
+  func inputRoomAvailable() {}
+}
+
+/// Sockets of the host's that take each second connection, and all that is sent.
+final class FuzzedSockets: SocketBackend {
+  private let inputs: Inputs
+
+  init(_ inputs: Inputs) { self.inputs = inputs }
+
+  private func tell(_ event: SocketEvent) {
+    WorkCounter.shared.add()
+    inputs.add(.socket(event))
+  }
+
+  func open(_ connection: SocketConnection, port: UInt32) {
+    tell(port % 2 == 0 ? .opened(connection) : .refused(connection))
+  }
+
+  func send(_ bytes: [UInt8], on connection: SocketConnection) {
+    tell(.sent(connection, byteCount: UInt32(bytes.count)))
+  }
+
+  func finish(_ connection: SocketConnection, _ directions: SocketDirections) {
+    tell(.ended(connection, directions))
+  }
+
+  func connect(submit: @escaping @Sendable (SocketEvent) -> Int) throws {}
+  func start() {}
+  func accept(_ connection: SocketConnection, hostPort: UInt32) {}
+  func resume(_ connection: SocketConnection?) {}
+  func drop(_ connection: SocketConnection) {}
+  func reset() {}
+  func disconnect() {}
+}
