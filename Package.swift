@@ -172,7 +172,7 @@ let package = Package(
         "Martlet", "MartletCLI", "MartletTesting", "DeviceModel", "EngineInterface",
         "HostSystem", "MachineTypes", "X86", argumentParser,
       ]),
-    tests("GuestBootTests", ["Martlet", "DiskImages"]),
+    tests("GuestBootTests", ["Martlet", "HostSystem", "DiskImages"]),
   ]
 )
 
@@ -184,7 +184,9 @@ if Context.environment["MARTLET_FUZZ"] != nil {
       name: "martlet-fuzz",
       dependencies: [
         "CFuzzer", "X86Decoder", "BootLoaders", "FirmwareTables", "GuestMemory", "MachineTypes",
-        "DiskImages", "DeviceModel", "HostSystem",
+        "ChipsetDevices", "DeviceModel", "HostSystem", "MartletTesting", "Networks", "PCIBus",
+        "VirtioDevices",
+        "DiskImages",
       ],
       path: "Tests/Fuzzing", swiftSettings: testSettings),
   ]

@@ -28,6 +28,9 @@ public final class AsynchronousFile: Sendable {
   public let file: ImageFile
   private let ring: TransferRing?
   private let threads: RequestThreads
+  /// Of a regular file, which file systems let one thread write to at a time: more would only wait for each
+  /// other. `nil` for `threads`.
+  private let writer: RequestThreads?
   private let writePath: SharedPath
 
   private static let threadCount = 4
@@ -42,9 +45,12 @@ public final class AsynchronousFile: Sendable {
     }
     let writePath = SharedPath(ring == nil ? .threads : method == .ring ? .ring : .unknown)
     self.writePath = writePath
-    threads = try RequestThreads(count: Self.threadCount) { (request) throws(HostError) in
+    let perform = { @Sendable (request: BlockRequest) throws(HostError) in
       try Self.perform(request, file, writePath)
     }
+    threads = try RequestThreads(count: Self.threadCount, perform: perform)
+    writer =
+      try file.isRegularFile() ? RequestThreads(count: 1, perform: perform) : nil
   }
 
   /// Whether the ring takes part.
@@ -66,7 +72,8 @@ public final class AsynchronousFile: Sendable {
       if let transfer = transfer(of: submission) {
         transfers.append(transfer)
       } else {
-        threads.submit(submission.request, completion: submission.completion)
+        threads(for: submission.request)
+          .submit(submission.request, completion: submission.completion)
       }
     }
     if !transfers.isEmpty { ring?.submit(transfers) }
@@ -76,6 +83,14 @@ public final class AsynchronousFile: Sendable {
   public func finish() {
     ring?.finish()
     threads.finish()
+    writer?.finish()
+  }
+
+  private func threads(for request: BlockRequest) -> RequestThreads {
+    switch request {
+    case .write(_, _, let isDurable) where !isDurable: writer ?? threads
+    case .read, .write, .flush, .discard, .writeZeroes: threads
+    }
   }
 
   /// What the ring is to do of a request; `nil` for nothing.

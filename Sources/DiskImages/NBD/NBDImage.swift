@@ -31,6 +31,8 @@ public final class NBDImage: BlockBackend {
     _ server: NBDServer, isReadOnly: Bool = false,
     report: @escaping @Sendable (NBDEvent) -> Void = { _ in }
   ) throws(NBDError) {
+    let reporter = NBDReporter(report)
+    let report: @Sendable (NBDEvent) -> Void = { reporter.report($0) }
     let first = try NBDChannel(server, report: report)
     var channels = [first]
     if case .address = server, first.export.canConnectOften {

@@ -1,5 +1,6 @@
 import DeviceModel
 import FoundationEssentials
+import VirtioDevices
 
 /// What is wrong with a configuration. The description says what to do.
 public enum ConfigurationError: Error, Hashable, Sendable {
@@ -13,6 +14,18 @@ public enum ConfigurationError: Error, Hashable, Sendable {
   case tooManyShares(Int)
   case badShareTag(String)
   case shareTagTwice(String)
+  case tooManyMemoryBalloons(Int)
+  /// The memory that a guest is to keep is more than its machine has.
+  case balloonTargetOutOfRange(UInt64, memorySize: UInt64)
+  case tooManyConsoleDevices(Int)
+  case consolePortCountOutOfRange(Int)
+  case badConsolePortName(String)
+  case consolePortNameTwice(String)
+  /// No Unix socket can be made at the path.
+  case cannotListen(path: String, reason: String)
+  case tooManySocketDevices(Int)
+  /// A socket device's address is one of those with a meaning of their own.
+  case badGuestCID(UInt32)
   /// An address of a group of stations.
   case groupAddress(String)
   /// Another process, or another disk of this machine, has the image open for writing.
@@ -72,6 +85,32 @@ extension ConfigurationError: CustomStringConvertible {
       return "'\(tag)' cannot be a share's tag: use 1 to 36 bytes"
     case .shareTagTwice(let tag):
       return "two shares have the tag '\(tag)': the guest could not tell them apart"
+    case .tooManyMemoryBalloons(let count):
+      return "\(count) memory balloons are too many: a machine has one at most"
+    case .balloonTargetOutOfRange(let target, let memorySize):
+      return """
+        the guest cannot keep \(MemorySize(target)) of memory in a machine of \(MemorySize(memorySize)): choose less
+        """
+    case .tooManyConsoleDevices(let count):
+      return "\(count) console devices are too many: give one more ports instead"
+    case .consolePortCountOutOfRange(let count):
+      return """
+        a console device cannot have \(count) ports: give it 1 to \
+        \(VirtioConsoleDeviceConfiguration.maximumPortCount)
+        """
+    case .badConsolePortName(let name):
+      return "'\(name)' cannot be a console port's name: use 1 to 64 bytes, without slashes"
+    case .consolePortNameTwice(let name):
+      return "two console ports have the name '\(name)': the guest could not tell them apart"
+    case .cannotListen(let path, let reason):
+      return """
+        nothing can listen at \(path) (\(reason)): choose another path, of 107 bytes at most, in a folder that \
+        you can write to
+        """
+    case .tooManySocketDevices(let count):
+      return "\(count) socket devices are too many: a machine has one at most"
+    case .badGuestCID(let address):
+      return "\(address) is no address of a guest on vsock: choose 3 to 4294967294"
     case .groupAddress(let address):
       return
         "\(address) is the address of a group: a network device needs one with an even first byte"
@@ -137,10 +176,42 @@ extension VirtualMachineConfiguration {
         throw .notAFileURL(share.directoryURL.absoluteString)
       }
     }
+    guard memoryBalloonDevices.count <= 1 else {
+      throw .tooManyMemoryBalloons(memoryBalloonDevices.count)
+    }
+    for case let target? in memoryBalloonDevices.map(\.targetMemorySize) where target > memorySize {
+      throw .balloonTargetOutOfRange(target, memorySize: memorySize)
+    }
+    guard consoleDevices.count <= 1 else { throw .tooManyConsoleDevices(consoleDevices.count) }
+    for device in consoleDevices { try device.validate() }
+    guard socketDevices.count <= 1 else { throw .tooManySocketDevices(socketDevices.count) }
+    for device in socketDevices {
+      guard SocketDevice.guestCIDs.contains(device.guestCID) else {
+        throw .badGuestCID(device.guestCID)
+      }
+      guard device.socketURL.isFileURL else {
+        throw .notAFileURL(device.socketURL.absoluteString)
+      }
+    }
     for case let address? in networkDevices.map(\.macAddress) where address.isGroup {
       throw .groupAddress("\(address)")
     }
     try bootLoader.validate()
+  }
+}
+
+extension VirtioConsoleDeviceConfiguration {
+  func validate() throws(ConfigurationError) {
+    guard (1...Self.maximumPortCount).contains(ports.count) else {
+      throw .consolePortCountOutOfRange(ports.count)
+    }
+    var names: Set<String> = []
+    for case let name? in ports.map(\.name) {
+      guard (1...64).contains(name.utf8.count), !name.contains("/"), !name.utf8.contains(0) else {
+        throw .badConsolePortName(name)
+      }
+      guard names.insert(name).inserted else { throw .consolePortNameTwice(name) }
+    }
   }
 }
 

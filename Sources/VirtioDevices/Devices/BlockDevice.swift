@@ -113,15 +113,19 @@ public struct BlockDevice: VirtioDevice {
   public mutating func notify(
     _ queue: Int, _ queues: inout VirtioQueues
   ) throws(VirtioError) {
+    var batch: [BlockSubmission] = []
+    defer { if !batch.isEmpty { backend.submit(batch) } }
     // No more than the queue holds, so that this takes bounded time; completions look again.
     for _ in 0..<Int(Self.queueSize) {
       guard let chain = try queues.next(queue) else { return }
-      try begin(chain, queue, &queues)
+      try begin(chain, queue, &queues, &batch)
     }
   }
 
+  /// Answers a request, or adds what the disk is to do to `batch`.
   private mutating func begin(
-    _ chain: DescriptorChain, _ queue: Int, _ queues: inout VirtioQueues
+    _ chain: DescriptorChain, _ queue: Int, _ queues: inout VirtioQueues,
+    _ batch: inout [BlockSubmission]
   ) throws(VirtioError) {
     let header = try queues.read(chain.readable, limit: 16)
     guard header.count == 16, chain.writable.byteCount >= 1,
@@ -141,14 +145,14 @@ public struct BlockDevice: VirtioDevice {
       request.data = input
       request.written += UInt32(input.byteCount)
       let buffer = try segments(input, queues)
-      start(request, .read(offset: offset, into: buffer))
+      start(request, .read(offset: offset, into: buffer), &batch)
     case Kind.write:
       guard !backend.isReadOnly, let offset = offset(sector, output.byteCount) else {
         return try finish(request, Status.ioError, &queues)
       }
-      start(
-        request, .write(offset: offset, from: try segments(output, queues), isDurable: false))
-    case Kind.flush: start(request, .flush)
+      let buffer = try segments(output, queues)
+      start(request, .write(offset: offset, from: buffer, isDurable: false), &batch)
+    case Kind.flush: start(request, .flush, &batch)
     case Kind.identify:
       let name = serialNumber + [UInt8](repeating: 0, count: 20 - serialNumber.count)
       request.written += UInt32(try queues.write(name, to: input))
@@ -157,7 +161,7 @@ public struct BlockDevice: VirtioDevice {
       guard let operation = try clearing(kind, output, queues) else {
         return try finish(request, Status.ioError, &queues)
       }
-      start(request, operation)
+      start(request, operation, &batch)
     default: try finish(request, Status.unsupported, &queues)
     }
   }
@@ -197,11 +201,13 @@ public struct BlockDevice: VirtioDevice {
     }
   }
 
-  private mutating func start(_ request: Request, _ operation: BlockRequest) {
+  private mutating func start(
+    _ request: Request, _ operation: BlockRequest, _ batch: inout [BlockSubmission]
+  ) {
     let number = nextRequest
     nextRequest &+= 1
     pending[number] = request
-    inFlight.begin(number, operation, on: backend)
+    batch.append(inFlight.begin(number, operation))
   }
 
   public mutating func receive(
@@ -249,9 +255,9 @@ private final class BlockRequests: Sendable {
 
   init(submit: @escaping @Sendable (DeviceInput) -> Void) { self.submit = submit }
 
-  func begin(_ number: UInt64, _ operation: BlockRequest, on backend: any BlockBackend) {
+  func begin(_ number: UInt64, _ operation: BlockRequest) -> BlockSubmission {
     count.withLock { $0 += 1 }
-    backend.submit(operation) { [self] result in
+    return BlockSubmission(operation) { [self] result in
       let status: UInt8
       switch result {
       case .success: status = BlockDevice.Status.success
