@@ -179,6 +179,35 @@ import Testing
     #expect(problem(87, 1 << 6) == nil)
   }
 
+  @Test func `unknown autoclear bits are cleared before anything is written`() throws {
+    var image = try newImage(1 << 20)
+    image[95] = 1 << 5
+    let storage = SimulatedStorage(image)
+    let reader = try Qcow2Disk(storage: storage, backing: nil, isReadOnly: true)
+    try reader.close()
+    #expect(storage.bytes[95] == 1 << 5)
+    let writer = try Qcow2Disk(storage: storage, backing: nil, isReadOnly: false)
+    #expect(storage.bytes[95] == 0)
+    try writer.close()
+  }
+
+  @Test func `damage of a backing file is no damage of the image over it`() throws {
+    var base = try Self.image()
+    let header = try Qcow2Header(reading: SimulatedStorage(base))
+    base.replaceSubrange(
+      Int(header.level1Offset)..<Int(header.level1Offset) + 8, with: [0x80, 1, 0, 0, 0, 0, 0, 0])
+    let backing = try Qcow2Disk(storage: SimulatedStorage(base), backing: nil, isReadOnly: true)
+    let storage = SimulatedStorage(try newImage(200 << 10))
+    let disk = try Qcow2Disk(storage: storage, backing: backing, isReadOnly: false)
+    #expect(throws: BlockError.host(HostError(call: "read", errno: 5))) {
+      try disk.write([1, 2, 3] + [UInt8](repeating: 0, count: 509), at: 4096)
+    }
+    try disk.write([UInt8](repeating: 1, count: 64 << 10), at: 64 << 10)
+    try disk.close()
+    let report = try check(storage)
+    #expect(report.corruptions == 0 && report.leaks == 0)
+  }
+
   @Test func `a compressed cluster that is none is an error`() throws {
     let image = try Self.image()
     let report = try check(SimulatedStorage(image))

@@ -13,7 +13,8 @@ extension Qcow2Disk {
   private struct Changes {
     var blocks: [TableCache.Slice] = []
     var tableEntries: [WordTable.Write] = []
-    var isTableMoved = false
+    /// Where the refcount table is now, if it moved.
+    var newTable: ClusterRun?
     var level2: [TableCache.Slice] = []
     var level1: [WordTable.Write] = []
     var released: [ClusterRun] = []
@@ -85,8 +86,8 @@ extension Qcow2Disk {
         try changes.tableEntries.write(to: storage)
         try storage.barrier()
       }
-      if changes.isTableMoved {
-        try state.withLock { (state) throws(BlockError) in try state.writeTablePlace() }
+      if let table = changes.newTable {
+        try state.withLock { (state) throws(BlockError) in try state.writeTablePlace(table) }
         try storage.barrier()
       }
       if !changes.level2.isEmpty {
@@ -120,7 +121,7 @@ extension Qcow2Disk {
     if withCounts || state.refcounts.isMoved {
       changes.blocks = state.refcounts.blocks.beginWriting()
       changes.tableEntries = state.refcounts.takeTableWrites()
-      changes.isTableMoved = state.refcounts.isMoved
+      if state.refcounts.isMoved { changes.newTable = state.refcounts.tableRun }
       state.refcounts.isMoved = false
       state.released += state.refcounts.takeRetired()
     }
@@ -136,7 +137,7 @@ extension Qcow2Disk {
     state.map.level2.endWriting(changes.level2, succeeded: false)
     state.refcounts.putBack(changes.tableEntries)
     state.map.level1.putBack(changes.level1)
-    state.refcounts.isMoved = state.refcounts.isMoved || changes.isTableMoved
+    state.refcounts.isMoved = state.refcounts.isMoved || changes.newTable != nil
     state.released = changes.released + state.released
   }
 
@@ -188,10 +189,10 @@ extension Qcow2Metadata {
     header.incompatible = features
   }
 
-  /// Has the header refer to the refcount table where it is now.
-  mutating func writeTablePlace() throws(BlockError) {
-    header.refcountTableOffset = refcounts.table.offset
-    header.refcountTableClusters = UInt32(refcounts.tableClusters)
+  /// Has the header refer to a new refcount table, which is in the file already. It may have moved on since.
+  mutating func writeTablePlace(_ table: ClusterRun) throws(BlockError) {
+    header.refcountTableOffset = geometry.offset(of: table.start)
+    header.refcountTableClusters = UInt32(table.count)
     var bytes: [UInt8] = []
     bytes.append(bigEndian: header.refcountTableOffset, count: 8)
     bytes.append(bigEndian: UInt64(header.refcountTableClusters), count: 4)

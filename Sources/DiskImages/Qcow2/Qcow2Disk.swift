@@ -39,9 +39,14 @@ final class Qcow2Disk: SynchronousDisk {
         }
         header = try Qcow2Header(reading: storage)
       }
-      header.autoclear = []
     }
     do throws(BlockError) {
+      if !isReadOnly, !header.autoclear.isEmpty {
+        // Whatever they say would be wrong after the first write.
+        try storage.write(words: [0], at: Qcow2Header.Field.autoclear)
+        try storage.barrier()
+        header.autoclear = []
+      }
       try self.init(storage, header, backing: backing, isReadOnly: isReadOnly, isChecked: true)
     } catch {
       throw DiskImageProblem(error)
@@ -107,6 +112,8 @@ final class Qcow2Disk: SynchronousDisk {
   func nextData(from offset: UInt64) throws(BlockError) -> UInt64? {
     var cluster = geometry.cluster(of: offset)
     let end = geometry.clusters(for: byteCount)
+    /// Before it the backing file has no data; what it has is asked for once.
+    var backingStart: UInt64 = 0
     while cluster < end {
       let count = min(Self.mostClusters, end - cluster)
       let extents = try state.withLock { (state) throws(BlockError) in
@@ -118,8 +125,9 @@ final class Qcow2Disk: SynchronousDisk {
         case .data, .compressed: return start
         case .zero: continue
         case .unallocated:
-          guard let next = try backing?.nextData(from: start) else { continue }
-          if next < extent.end * geometry.clusterByteCount { return next }
+          guard let backing else { continue }
+          if backingStart <= start { backingStart = try backing.nextData(from: start) ?? .max }
+          if backingStart < extent.end * geometry.clusterByteCount { return backingStart }
         }
       }
       cluster += count
@@ -130,8 +138,9 @@ final class Qcow2Disk: SynchronousDisk {
   func close() throws(BlockError) {
     defer {
       storage.unlock()
+      // It was only read: there is nothing to be lost.
+      try? backing?.close()
     }
-    try backing?.close()
     if !isReadOnly { try finish() }
   }
 }

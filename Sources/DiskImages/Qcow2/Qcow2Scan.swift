@@ -121,7 +121,7 @@ struct Qcow2Scan {
       let place = offset + UInt64(index) * 8
       guard geometry.isAligned(table), geometry.cluster(of: table) < UInt64(counts.count) else {
         report.noteCorruption("the L1 entry at \(place) leads to \(table)")
-        if isActive { badEntries.append(place) }
+        if isActive { noteBadEntry(place) }
         continue
       }
       take(table, geometry.clusterByteCount, "an L2 table")
@@ -148,7 +148,7 @@ struct Qcow2Scan {
         }
       } catch {
         report.noteCorruption("the L2 entry at \(place) leads nowhere")
-        badEntries.append(place)
+        noteBadEntry(place)
         continue
       }
       guard let run = mapping.hostClusters(geometry) else { continue }
@@ -157,6 +157,11 @@ struct Qcow2Scan {
         references: use.count, "data")
       if use.active != nil { note(mapping, &expected) }
     }
+  }
+
+  /// So many at once: the next repair finds the others.
+  private mutating func noteBadEntry(_ place: UInt64) {
+    if badEntries.count < 1 << 20 { badEntries.append(place) }
   }
 
   private mutating func note(_ mapping: Mapping, _ expected: inout UInt64?) {
@@ -191,21 +196,26 @@ struct Qcow2Scan {
     }
     let bytes = buffer.bytes()
     var place = 0
+    // All tables together are no longer than the file.
+    var room = UInt64(counts.count) << UInt64(geometry.clusterBits)
     for _ in 0..<bitmaps.count {
       guard let offset = bytes.bigEndian(at: place, count: 8),
         let size = bytes.bigEndian(at: place + 8, count: 4),
         let nameCount = bytes.bigEndian(at: place + 18, count: 2),
         let extraCount = bytes.bigEndian(at: place + 20, count: 4),
-        geometry.cluster(of: offset) < UInt64(counts.count),
-        size * 8 <= UInt64(counts.count) << UInt64(geometry.clusterBits)
+        geometry.cluster(of: offset) < UInt64(counts.count), size * 8 <= room
       else {
         report.noteCorruption("entry \(place) of the directory of bitmaps")
         return
       }
+      room -= size * 8
       take(offset, size * 8, "a bitmap's table")
-      for word in try storage.words(at: offset, count: Int(size)) {
-        let cluster = word & Mapping.offsetMask
-        if cluster != 0 { take(cluster, geometry.clusterByteCount, "a bitmap") }
+      for start in stride(from: 0, to: size, by: 1 << 16) {
+        let count = Int(min(1 << 16, size - start))
+        for word in try storage.words(at: offset + start * 8, count: count) {
+          let cluster = word & Mapping.offsetMask
+          if cluster != 0 { take(cluster, geometry.clusterByteCount, "a bitmap") }
+        }
       }
       place += (24 + Int(nameCount) + Int(extraCount) + 7) & ~7
     }

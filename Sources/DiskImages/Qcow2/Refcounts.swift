@@ -37,7 +37,12 @@ struct Refcounts: Sendable {
 
   /// The cluster beyond the last one whose count the table has room for.
   private var coverage: UInt64 { UInt64(table.count) * geometry.countsPerBlock }
-  var tableClusters: UInt64 { UInt64(table.count) / geometry.wordsPerCluster }
+  /// Where the table lies.
+  var tableRun: ClusterRun {
+    ClusterRun(
+      start: geometry.cluster(of: table.offset),
+      count: UInt64(table.count) / geometry.wordsPerCluster)
+  }
 
   /// Takes a cluster as one of the image's tables.
   ///
@@ -212,7 +217,7 @@ struct Refcounts: Sendable {
   /// - Parameter cluster: where free clusters begin that have no counts yet.
   private mutating func moveTable(to cluster: UInt64, count: Int) throws(BlockError) {
     if table.count > 0 {
-      retired.append(ClusterRun(start: geometry.cluster(of: table.offset), count: tableClusters))
+      retired.append(tableRun)
     }
     table.append(zeroes: count - table.count)
     let run = ClusterRun(start: cluster, count: UInt64(count) / geometry.wordsPerCluster)
