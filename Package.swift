@@ -67,8 +67,9 @@ let package = Package(
     // Devices.
     module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
+    .systemLibrary(name: "CCompression", providers: [.apt(["zlib1g-dev", "libzstd-dev"])]),
     .systemLibrary(name: "CNBD", providers: [.apt(["libnbd-dev"])]),
-    module("DiskImages", ["DeviceModel", "HostSystem", "MachineTypes", "CNBD"]),
+    module("DiskImages", ["DeviceModel", "HostSystem", "MachineTypes", "CCompression", "CNBD"]),
     module("FileSharing", ["DeviceModel", "HostSystem"]),
     .systemLibrary(name: "CSlirp", providers: [.apt(["libslirp-dev"])]),
     module("Networks", ["DeviceModel", "HostSystem", "MachineTypes", "CSlirp"]),
@@ -93,7 +94,8 @@ let package = Package(
     .executableTarget(
       name: "MartletCLI",
       dependencies: [
-        "Martlet", "EngineInterface", "HostSystem", "DeviceModel", "Networks", "FileSharing",
+        "Martlet", "EngineInterface", "HostSystem", "DeviceModel", "DiskImages", "Networks",
+        "FileSharing",
         argumentParser,
         logging, yams,
       ],
@@ -146,9 +148,17 @@ let package = Package(
       ]),
     tests(
       "NetworkTests", ["Networks", "DeviceModel", "HostSystem", "MachineTypes", "MartletTesting"]),
+    .target(name: "HammerPlan", path: "Tests/HammerPlan", swiftSettings: testSettings),
+    .executableTarget(
+      name: "martlet-disk-hammer",
+      dependencies: ["DiskImages", "DeviceModel", "HostSystem", "HammerPlan"],
+      path: "Tests/DiskHammer", swiftSettings: testSettings),
     tests(
       "DiskImageTests",
-      ["DiskImages", "DeviceModel", "HostSystem", "MachineTypes", "MartletTesting"]),
+      [
+        "DiskImages", "DeviceModel", "HostSystem", "MachineTypes", "MartletTesting", "HammerPlan",
+        "martlet-disk-hammer", "MartletCLI",
+      ]),
     tests("FileSharingTests", ["FileSharing", "DeviceModel", "HostSystem", "MartletTesting"]),
     tests(
       "ParavirtualizationTests",
@@ -162,7 +172,7 @@ let package = Package(
         "Martlet", "MartletCLI", "MartletTesting", "DeviceModel", "EngineInterface",
         "HostSystem", "MachineTypes", "X86", argumentParser,
       ]),
-    tests("GuestBootTests", ["Martlet"]),
+    tests("GuestBootTests", ["Martlet", "HostSystem", "DiskImages"]),
   ]
 )
 
@@ -174,6 +184,9 @@ if Context.environment["MARTLET_FUZZ"] != nil {
       name: "martlet-fuzz",
       dependencies: [
         "CFuzzer", "X86Decoder", "BootLoaders", "FirmwareTables", "GuestMemory", "MachineTypes",
+        "ChipsetDevices", "DeviceModel", "HostSystem", "MartletTesting", "Networks", "PCIBus",
+        "VirtioDevices",
+        "DiskImages",
       ],
       path: "Tests/Fuzzing", swiftSettings: testSettings),
   ]

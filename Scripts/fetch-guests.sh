@@ -24,7 +24,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 # Which modules are taken from a package: a cache with others is filled again.
-modules="pvpanic virtio"
+modules="pvpanic virtio vsock ptp"
 
 # The kernel package that a metapackage depends on, with its architecture.
 resolve() {
@@ -65,7 +65,8 @@ fetch() {
   fi
   dpkg-deb --fsys-tarfile "$workspace"/*.deb |
     tar -x -C "$workspace" --wildcards './boot/vmlinuz-*' './boot/config-*' './lib/modules/*/pvpanic*.ko' \
-      './lib/modules/*/virtio*.ko' ||
+      './lib/modules/*/virtio*.ko' './lib/modules/*/vsock.ko' './lib/modules/*/vmw_vsock_virtio*.ko' \
+      './lib/modules/*/ptp_kvm.ko' ||
     die "cannot unpack $package"
   mkdir -p "$workspace/guest/modules"
   echo "$modules" >"$workspace/guest/modules/list"

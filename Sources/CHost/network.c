@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -37,7 +38,7 @@ int chost_open_tap(const char *name) {
   return file;
 }
 
-int chost_packet_socket(const char *path, int listens) {
+int chost_unix_socket(const char *path, int is_stream, int listens) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path) {
     errno = ENAMETOOLONG;
@@ -45,7 +46,8 @@ int chost_packet_socket(const char *path, int listens) {
   }
   strcpy(address.sun_path, path);
   socklen_t length = sizeof address;
-  int file = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int kind = is_stream ? SOCK_STREAM : SOCK_SEQPACKET;
+  int file = socket(AF_UNIX, kind | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (file < 0) return -1;
   int room = 4 << 20;
   setsockopt(file, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
@@ -73,7 +75,10 @@ int chost_accept(int socket) {
   return file;
 }
 
-long chost_send_message(int file, const void *bytes, unsigned long count) {
-  long sent = send(file, bytes, count, MSG_NOSIGNAL);
-  return sent < 0 && errno == ENOTSOCK ? write(file, bytes, count) : sent;
+long chost_send_message(int file, const void *header, unsigned long header_count, const void *body,
+                        unsigned long body_count) {
+  struct iovec parts[] = {{(void *)header, header_count}, {(void *)body, body_count}};
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+  long sent = sendmsg(file, &message, MSG_NOSIGNAL);
+  return sent < 0 && errno == ENOTSOCK ? writev(file, parts, 2) : sent;
 }

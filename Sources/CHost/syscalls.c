@@ -20,6 +20,12 @@ int chost_punch_hole(int file, long long offset, long long byte_count) {
   return fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, byte_count);
 }
 
+int chost_reserve(int file, long long offset, long long byte_count) { return fallocate(file, 0, offset, byte_count); }
+
+long long chost_seek(int file, long long offset, int for_data) {
+  return lseek(file, offset, for_data ? SEEK_DATA : SEEK_HOLE);
+}
+
 int chost_zero_range(int file, long long offset, long long byte_count) {
   return fallocate(file, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, byte_count);
 }

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -53,5 +54,13 @@ int chost_terminal_make_raw(int file) {
   raw.c_oflag = saved.c_oflag;
   if (tcsetattr(file, TCSANOW, &raw) != 0) return -1;
   is_raw = 1;
+  return 0;
+}
+
+int chost_terminal_size(int file, unsigned short *columns, unsigned short *rows) {
+  struct winsize size;
+  if (ioctl(file, TIOCGWINSZ, &size) != 0) return -1;
+  *columns = size.ws_col;
+  *rows = size.ws_row;
   return 0;
 }

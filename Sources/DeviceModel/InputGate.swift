@@ -21,8 +21,16 @@ public enum DeviceInput: Codable, Hashable, Sendable {
   case networkRoom
   /// A request to a shared folder is done, with this answer.
   case fileReply(request: UInt64, bytes: [UInt8])
+  /// So many pages of 4 KiB are wanted in the memory balloon.
+  case balloonTarget(pageCount: UInt32)
+  /// From the host's sockets.
+  case socket(SocketEvent)
   /// Bytes for a console port.
   case console(port: UInt32, bytes: [UInt8])
+  /// A console port's output, which was held back, may go on.
+  case consoleRoom(port: UInt32)
+  /// The terminal behind a console port has another size.
+  case consoleSize(port: UInt32, columns: UInt16, rows: UInt16)
 }
 
 /// The one door for everything that comes from outside. In real-time mode it passes inputs straight

@@ -26,14 +26,6 @@ public final class RawImage: BlockBackend {
     requests = try AsynchronousFile(file, method: method)
   }
 
-  /// The name of the format, if the file is an image of another one by its first bytes.
-  public func foreignFormat() throws(HostError) -> String? {
-    let start = MemorySegments(zeroed: 512)
-    try file.read(into: start, at: 0)
-    let bytes = start.bytes()
-    return bytes.starts(with: [0x51, 0x46, 0x49, 0xFB]) ? "qcow2" : nil
-  }
-
   public func submit(
     _ request: BlockRequest,
     completion: @escaping @Sendable (Result<Void, BlockError>) -> Void

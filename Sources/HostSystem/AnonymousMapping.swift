@@ -30,5 +30,19 @@ private import Glibc
   /// Valid while this value lives.
   @unsafe public var baseAddress: UnsafeMutableRawPointer { unsafe bytes.baseAddress! }
 
+  /// Gives whole pages back to the host; they read as zeroes afterwards, and take memory again when they are used.
+  ///
+  /// - Parameters:
+  ///   - offset: of the first page; a multiple of 4,096, like `count`. Both within the mapping.
+  public func discard(offset: Int, count: Int) {
+    precondition(offset >= 0 && count >= 0 && offset <= byteCount && count <= byteCount - offset)
+    precondition(offset % 4096 == 0 && count % 4096 == 0)
+    // SAFETY: the range lies in the mapping, which nobody else owns.
+    if unsafe madvise(bytes.baseAddress! + offset, count, MADV_DONTNEED) != 0 {
+      // Memory that is locked stays; its contents do not.
+      unsafe memset(bytes.baseAddress! + offset, 0, count)
+    }
+  }
+
   deinit { unsafe munmap(bytes.baseAddress, bytes.count) }
 }

@@ -10,10 +10,13 @@ public enum HostClock {
   }
 
   /// CLOCK_REALTIME in whole seconds since 1970-01-01 00:00 UTC.
-  public static func wallClockSeconds() -> Int64 {
+  public static func wallClockSeconds() -> Int64 { wallClock().seconds }
+
+  /// CLOCK_REALTIME, in seconds and nanoseconds since 1970-01-01 00:00 UTC.
+  public static func wallClock() -> (seconds: Int64, nanoseconds: UInt32) {
     var time = timespec()
     unsafe clock_gettime(CLOCK_REALTIME, &time)
-    return Int64(time.tv_sec)
+    return (Int64(time.tv_sec), UInt32(time.tv_nsec))
   }
 }
 

@@ -25,6 +25,16 @@ public final class ImageFile: Sendable {
     guard chost_lock_file(file, isReadOnly ? 0 : 1) == 0 else { throw .current("fcntl") }
   }
 
+  /// Makes a new file for writing, and locks it.
+  ///
+  /// - Throws: `EEXIST` if there is one of this name.
+  public init(creating path: String) throws(HostError) {
+    isReadOnly = false
+    file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard file >= 0 else { throw .current("open") }
+    guard chost_lock_file(file, 1) == 0 else { throw .current("fcntl") }
+  }
+
   /// Makes a file without a name, which goes away with this object.
   public init(temporaryIn directory: String) throws(HostError) {
     isReadOnly = false

@@ -15,6 +15,16 @@ public enum Terminal {
     guard chost_terminal_make_raw(file) == 0 else { throw .current("tcsetattr") }
   }
 
+  /// How many columns and rows of characters a terminal shows; `nil` if it does not say.
+  public static func size(_ file: Int32) -> (columns: UInt16, rows: UInt16)? {
+    var columns: UInt16 = 0
+    var rows: UInt16 = 0
+    guard unsafe chost_terminal_size(file, &columns, &rows) == 0, columns > 0, rows > 0 else {
+      return nil
+    }
+    return (columns, rows)
+  }
+
   /// Puts the terminal back as it was before `makeRaw`.
   public static func restore() { chost_terminal_restore() }
 }

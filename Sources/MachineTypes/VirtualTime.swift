@@ -20,6 +20,18 @@ public struct VirtualInstant: Hashable, Comparable, Sendable {
   public static func < (a: Self, b: Self) -> Bool { a.nanoseconds < b.nanoseconds }
 }
 
+/// A time of day: seconds and nanoseconds since 1970-01-01 00:00 UTC.
+public struct WallClockTime: Hashable, Sendable {
+  public var seconds: Int64
+  /// 0…999,999,999
+  public var nanoseconds: UInt32
+
+  public init(seconds: Int64, nanoseconds: UInt32) {
+    self.seconds = seconds
+    self.nanoseconds = nanoseconds
+  }
+}
+
 /// The machine's only source of time for devices and engines.
 public protocol MachineClock: AnyObject, Sendable {
   var now: VirtualInstant { get }
@@ -27,9 +39,21 @@ public protocol MachineClock: AnyObject, Sendable {
   /// The wall-clock time at `VirtualInstant.start`, in seconds since 1970-01-01 00:00 UTC.
   var wallClockAtStart: Int64 { get }
 
+  /// The time of day outside the machine. A clock of the host's shows that, which pauses and corrections move away
+  /// from `wallClockAtStart` and `now`; for any other clock it is their sum.
+  var wallClock: WallClockTime { get }
+
   /// Makes a disarmed timer. `handler` runs on the machine's event thread and may arm timers, but
   /// must not block.
   func makeTimer(_ handler: @escaping @Sendable () -> Void) -> any MachineTimer
+}
+
+extension MachineClock {
+  public var wallClock: WallClockTime {
+    let (seconds, nanoseconds) = now.nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+    return WallClockTime(
+      seconds: wallClockAtStart &+ Int64(seconds), nanoseconds: UInt32(nanoseconds))
+  }
 }
 
 /// A one-shot timer on the machine's clock. Safe to use from any thread.

@@ -4,13 +4,13 @@ public import HostSystem
 /// An Ethernet switch for machines of this host: each connects to its Unix socket. It learns which addresses
 /// are behind which port, and sends what is for all, or for nobody known, to all others.
 public final class NetworkSwitch: Sendable {
-  private let listener: MessageListener
+  private let listener: SocketListener
   private let wake: WakeDescriptor
   private let isStopping = Monitor(false)
 
   /// Listens at `path`.
   public init(path: String) throws(HostError) {
-    listener = try MessageListener(path: path)
+    listener = try SocketListener(path: path)
     wake = try WakeDescriptor()
   }
 

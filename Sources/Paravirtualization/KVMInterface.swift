@@ -4,7 +4,7 @@ public import MachineTypes
 public import X86
 
 /// KVM's interface, as a Linux guest uses it (Linux `Documentation/virt/kvm/x86/{cpuid,msr,hypercalls}.rst`):
-/// identification and `kvmclock`.
+/// identification, `kvmclock` and the pairing of clocks.
 public struct KVMInterface: ParavirtualInterface {
   /// Bits of leaf 1, EAX.
   private enum Feature {
@@ -89,6 +89,11 @@ public struct KVMInterface: ParavirtualInterface {
 
   /// KVM_HC_VAPIC_POLL_IRQ: makes the hypervisor look for interrupts, which it does anyway.
   private static let pollInterrupts: UInt64 = 1
+  /// KVM_HC_CLOCK_PAIRING: the host's time of day, and the TSC at that moment.
+  private static let clockPairing: UInt64 = 9
+  /// `-KVM_EFAULT` and `-KVM_EOPNOTSUPP`.
+  private static let badAddress = UInt64(bitPattern: -14)
+  private static let notSupported = UInt64(bitPattern: -95)
   /// `-KVM_EPERM`: user mode may not call.
   private static let notPermitted = UInt64(bitPattern: -1)
 
@@ -96,7 +101,34 @@ public struct KVMInterface: ParavirtualInterface {
     number: UInt64, arguments: [UInt64], privilegeLevel: UInt8
   ) -> UInt64? {
     guard privilegeLevel == 0 else { return Self.notPermitted }
-    return number == Self.pollInterrupts ? 0 : nil
+    switch number {
+    case Self.pollInterrupts: return 0
+    case Self.clockPairing:
+      guard arguments.count >= 2 else { return Self.notSupported }
+      return pairClocks(at: arguments[0], kind: arguments[1])
+    default: return nil
+    }
+  }
+
+  /// Writes `struct kvm_clock_pairing`, for Linux's ptp_kvm: seconds, nanoseconds, TSC, flags, and 36 bytes of zeroes.
+  ///
+  /// - Parameter kind: KVM_CLOCK_PAIRING_WALLCLOCK, 0, is the only one there is.
+  private func pairClocks(at address: UInt64, kind: UInt64) -> UInt64 {
+    guard kind == 0 else { return Self.notSupported }
+    let wallClock = time.clock.wallClock
+    let words = [
+      UInt64(bitPattern: wallClock.seconds), UInt64(wallClock.nanoseconds),
+      time.timeStamp(at: time.clock.now), 0, 0, 0, 0, 0,
+    ]
+    let bytes = words.flatMap { word in
+      (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(8 * $0)) }
+    }
+    do {
+      try memory.write(bytes, at: GuestPhysicalAddress(address))
+      return 0
+    } catch {
+      return Self.badAddress
+    }
   }
 
   // MARK: Saved state

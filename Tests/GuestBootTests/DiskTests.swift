@@ -3,18 +3,18 @@ import Martlet
 import Testing
 
 extension GuestBootTests {
-  private static let modules = [
-    "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
-    "virtio_blk", "virtio-rng",
-  ]
+  static let diskModules = Guest.virtioModules + ["virtio_mmio", "virtio_blk", "virtio-rng"]
 
   @Test(
     .enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"),
-    arguments: [(Guest.cloudAmd64, ""), (.cloudAmd64, "pci=nomsi"), (.i686, "")])
+    arguments: [
+      (Guest.cloudAmd64, "", VirtioTransport.pci), (.cloudAmd64, "pci=nomsi", .pci),
+      (.cloudAmd64, "", .mmio), (.i686, "", .pci), (.i686, "pci=off", .mmio),
+    ])
   func `Debian's drivers find the disks and the entropy device`(
-    guest: Guest, options: String
+    guest: Guest, options: String, transport: VirtioTransport
   ) async throws {
-    let ramdisk = try GuestProgram.initialRamdisk(of: guest, adding: Self.modules)
+    let ramdisk = try GuestProgram.initialRamdisk(of: guest, adding: Self.diskModules)
     let directory = FileManager.default.temporaryDirectory
       .appending(path: "martlet-disks-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -32,7 +32,7 @@ extension GuestBootTests {
       disks: [
         VirtioBlockDeviceConfiguration(imageURL: first, serialNumber: "first"),
         VirtioBlockDeviceConfiguration(imageURL: second, isReadOnly: true),
-      ], options: options)
+      ], options: options, change: { $0.virtioTransport = transport })
     #expect(session.reason == .poweredOff, "\(session.log.suffix(2000))")
     #expect(session.complaints == [])
     #expect(session.log.contains("martlet: vda 32768 sectors, serial first, read-only 0"))

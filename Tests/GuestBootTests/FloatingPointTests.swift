@@ -52,25 +52,29 @@ struct GuestProgram {
       .split(whereSeparator: \.isNewline).map(String.init)
   }
 
-  /// The small guest with the program in it.
-  func initialRamdisk() throws -> URL {
+  /// The small guest with the program in it, and with modules of the kernel.
+  func initialRamdisk(of guest: Guest = .cloudAmd64, adding modules: [String] = []) throws -> URL {
     let image = directory.appending(path: "initramfs.cpio.gz")
     _ = try Self.run(
       Self.root.appending(path: "Scripts/build-initramfs.sh").path(),
-      ["--output", image.path(), "--add", executable, "amd64"])
+      ["--output", image.path(), "--add", executable] + Self.additions(modules, of: guest)
+        + ["amd64"])
     return image
+  }
+
+  private static func additions(_ modules: [String], of guest: Guest) -> [String] {
+    let folder = guest.kernel.deletingLastPathComponent().appending(path: "modules")
+    return modules.flatMap { ["--add", folder.appending(path: "\($0).ko").path()] }
   }
 
   /// The small guest with modules of its kernel in it.
   static func initialRamdisk(of guest: Guest, adding modules: [String]) throws -> URL {
     let image = FileManager.default.temporaryDirectory
       .appending(path: "martlet-modules-\(UUID().uuidString).cpio.gz")
-    let folder = guest.kernel.deletingLastPathComponent().appending(path: "modules")
-    let additions = modules.flatMap { ["--add", folder.appending(path: "\($0).ko").path()] }
     let architecture = guest.rawValue.hasPrefix("686") ? "i386" : "amd64"
     _ = try run(
       root.appending(path: "Scripts/build-initramfs.sh").path(),
-      ["--output", image.path()] + additions + [architecture])
+      ["--output", image.path()] + additions(modules, of: guest) + [architecture])
     return image
   }
 

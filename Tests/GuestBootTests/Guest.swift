@@ -14,11 +14,16 @@ enum Guest: String, CaseIterable, Sendable {
     return Self.directory.appending(path: "initramfs-\(architecture).cpio.gz")
   }
 
-  static var allArePresent: Bool {
-    allCases.flatMap { [$0.kernel, $0.initialRamdisk] }.allSatisfy {
-      FileManager.default.isReadableFile(atPath: $0.path())
-    }
+  static var allArePresent: Bool { allCases.allSatisfy(\.isPresent) }
+
+  var isPresent: Bool {
+    [kernel, initialRamdisk].allSatisfy { FileManager.default.isReadableFile(atPath: $0.path()) }
   }
+
+  /// The modules for virtio devices on PCI, in the order in which they load.
+  static let virtioModules = [
+    "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
+  ]
 
   /// As `Scripts/common.sh` finds it.
   static let directory: URL = {

@@ -9,6 +9,7 @@ struct GuestSession {
   /// - Parameters:
   ///   - typing: drives the console while the guest runs.
   ///   - steering: drives the machine while the guest runs.
+  ///   - change: has the last word on the machine.
   static func run(
     _ guest: Guest, script: String, cpuCount: Int, interface: HypervisorInterface = .kvm,
     initialRamdisk: URL? = nil, kernelAddress: UInt64? = nil,
@@ -16,7 +17,8 @@ struct GuestSession {
     typing: @escaping @Sendable (MemorySerialPortAttachment) async -> Void = { _ in },
     steering:
       @escaping @Sendable (VirtualMachine, MemorySerialPortAttachment) async throws -> Void =
-      { _, _ in }
+      { _, _ in },
+    change: (inout VirtualMachineConfiguration) -> Void = { _ in }
   ) async throws -> GuestSession {
     let console = MemorySerialPortAttachment()
     var configuration = VirtualMachineConfiguration()
@@ -31,6 +33,7 @@ struct GuestSession {
     configuration.engine = .software
     configuration.hypervisorInterface = interface
     configuration.serialPorts = [SerialPortConfiguration(attachment: console)]
+    change(&configuration)
     let machine = try VirtualMachine(configuration: configuration)
     try await machine.start()
     async let typist: Void = typing(console)

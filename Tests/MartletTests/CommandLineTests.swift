@@ -75,10 +75,60 @@ import Testing
     #expect(configuration.onReset == .stop)
   }
 
+  @Test func `sockets, consoles and a balloon reach the configuration`() throws {
+    let configuration = try run(
+      "--kernel", "/k", "--vsock", "cid=7,path=/tmp/x.vsock", "--console", "terminal",
+      "--console", "none,name=agent", "--balloon", "target=256M,stats=5,deflate-on-oom=off",
+      "--virtio-transport", "mmio"
+    ).machineConfiguration(quit: QuitRequest())
+    try configuration.validate()
+    #expect(configuration.socketDevices.map(\.guestCID) == [7])
+    #expect(configuration.socketDevices.first?.socketURL == URL(fileURLWithPath: "/tmp/x.vsock"))
+    let ports = try #require(configuration.consoleDevices.first?.ports)
+    #expect(ports.map(\.name) == [nil, "agent"])
+    #expect(ports.map { $0.attachment == nil } == [false, true])
+    // The terminal is the console's.
+    #expect(configuration.serialPorts.map { $0.attachment == nil } == [true])
+    let balloon = try #require(configuration.memoryBalloonDevices.first)
+    #expect(balloon.targetMemorySize == 256 << 20)
+    #expect(balloon.statisticsInterval == .seconds(5))
+    #expect(!balloon.deflatesOnOutOfMemory && balloon.reportsFreePages)
+    #expect(configuration.virtioTransport == .mmio)
+  }
+
+  @Test func `errors of sockets, consoles and balloons say what to write`() {
+    #expect(message("--kernel", "/k", "--vsock", "cid=3").contains("path=/tmp/vm.vsock"))
+    #expect(message("--kernel", "/k", "--vsock", "path=/x,cid=guest").contains("cid=3"))
+    #expect(message("--kernel", "/k", "--vsock", "path=/x,port=1").contains("cid=NUMBER"))
+    #expect(message("--kernel", "/k", "--console", "tty").contains("socket:PATH"))
+    #expect(
+      message("--kernel", "/k", "--console", "terminal", "--serial", "terminal").contains("one"))
+    #expect(message("--kernel", "/k", "--balloon", "stats=0").contains("1 to 86400"))
+    #expect(message("--kernel", "/k", "--balloon", "target=x").contains("512M or 2G"))
+    #expect(message("--kernel", "/k", "--virtio-transport", "isa").contains("mmio"))
+  }
+
+  @Test func `machine files say the same`() throws {
+    let text = """
+      kernel: vmlinuz
+      vsock: {cid: 7, path: run/x.vsock}
+      consoles: [terminal, "socket:agent.sock,name=agent"]
+      balloon: {target: 256M, free-page-reporting: false}
+      virtio-transport: mmio
+      """
+    let file = try MachineFile(text, name: "m.yaml", directory: URL(fileURLWithPath: "/vm"))
+    #expect(
+      file.arguments == [
+        "--kernel", "/vm/vmlinuz", "--vsock", "cid=7,path=/vm/run/x.vsock", "--console", "terminal",
+        "--console", "socket:/vm/agent.sock,name=agent", "--balloon",
+        "target=256M,free-page-reporting=off", "--virtio-transport", "mmio",
+      ])
+  }
+
   @Test func `errors say what to write`() {
     #expect(message("--kernel", "/k", "--memory", "12Q").contains("512M or 2G"))
     #expect(message("--kernel", "/k", "--kernel-address", "0xzz").contains("0x1000000"))
-    #expect(message("--kernel", "/k", "--serial", "lpt").contains("terminal, none or file:PATH"))
+    #expect(message("--kernel", "/k", "--serial", "lpt").contains("terminal, none, file:PATH"))
     #expect(message("--kernel", "/k", "--engine", "xen").contains("software"))
     #expect(message("--kernel", "/k", "--serial", "terminal", "--serial", "stdio").contains("one"))
     #expect(message().contains("--kernel"))

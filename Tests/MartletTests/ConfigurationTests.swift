@@ -44,6 +44,48 @@ import Testing
     #expect(throws: ConfigurationError.tooManySerialPorts(5)) { try configuration.validate() }
   }
 
+  @Test(arguments: [UInt32(0), 2, .max])
+  func `refuses vsock addresses that no guest can have`(address: UInt32) {
+    var configuration = valid()
+    let url = URL(fileURLWithPath: "/tmp/x.vsock")
+    configuration.socketDevices = [
+      VirtioSocketDeviceConfiguration(guestCID: address, socketURL: url)
+    ]
+    #expect(throws: ConfigurationError.badGuestCID(address)) { try configuration.validate() }
+    let one = VirtioSocketDeviceConfiguration(socketURL: url)
+    configuration.socketDevices = [one, one]
+    #expect(throws: ConfigurationError.tooManySocketDevices(2)) { try configuration.validate() }
+  }
+
+  @Test func `refuses consoles without ports and ports that cannot be told apart`() {
+    var configuration = valid()
+    configuration.consoleDevices = [VirtioConsoleDeviceConfiguration(ports: [])]
+    #expect(throws: ConfigurationError.consolePortCountOutOfRange(0)) {
+      try configuration.validate()
+    }
+    let agent = VirtioConsolePortConfiguration(name: "agent")
+    configuration.consoleDevices = [VirtioConsoleDeviceConfiguration(ports: [agent, agent])]
+    #expect(throws: ConfigurationError.consolePortNameTwice("agent")) {
+      try configuration.validate()
+    }
+    configuration.consoleDevices[0].ports = [VirtioConsolePortConfiguration(name: "a/b")]
+    #expect(throws: ConfigurationError.badConsolePortName("a/b")) { try configuration.validate() }
+    configuration.consoleDevices[0].ports = (0..<31).map {
+      VirtioConsolePortConfiguration(name: "p\($0)")
+    }
+    #expect(throws: Never.self) { try configuration.validate() }
+  }
+
+  @Test func `refuses a balloon that is to leave more than there is`() {
+    var configuration = valid()
+    configuration.memoryBalloonDevices = [
+      VirtioMemoryBalloonDeviceConfiguration(targetMemorySize: 1 << 30)
+    ]
+    #expect(
+      throws: ConfigurationError.balloonTargetOutOfRange(1 << 30, memorySize: 512 << 20)
+    ) { try configuration.validate() }
+  }
+
   @Test func `refuses kernels that are not local files`() {
     var configuration = valid()
     configuration.bootLoader?.kernelURL = URL(string: "https://example.org/vmlinuz")!

@@ -195,3 +195,27 @@ func `a structure outside of RAM is not written and raises nothing`(value: UInt6
   }
   #expect(fixture.interface.save() == before)
 }
+
+@Test func `clocks are paired for a guest that wants the host's time of day`() throws {
+  var fixture = try Fixture(kilohertz: 2_500_000)
+  fixture.clock.advance(nanoseconds: 5)
+  let result = fixture.interface.hypercall(
+    number: 9, arguments: [0x2004, 0, 0, 0], privilegeLevel: 0)
+  #expect(result == 0)
+  #expect(try fixture.load(Int64.self, 0x2004) == fixture.clock.wallClockAtStart + 3)
+  #expect(try fixture.load(UInt64.self, 0x200C) == 5)
+  #expect(try fixture.load(UInt64.self, 0x2014) == 7_500_000_012)
+  #expect(try fixture.load(UInt64.self, 0x201C) == 0)
+}
+
+@Test(arguments: [
+  ([UInt64(0x2000), 1], UInt64(bitPattern: -95)), ([], UInt64(bitPattern: -95)),
+  ([0xF_FFF0, 0], UInt64(bitPattern: -14)), ([.max, 0], UInt64(bitPattern: -14)),
+])
+func `other clocks and addresses beyond memory cannot be paired`(
+  arguments: [UInt64], result: UInt64
+) throws {
+  var fixture = try Fixture()
+  let answer = fixture.interface.hypercall(number: 9, arguments: arguments, privilegeLevel: 0)
+  #expect(answer == result)
+}

@@ -22,6 +22,10 @@ int chost_open_temporary(const char *directory);
 
 /// Deallocates a range, which reads as zeroes afterwards; the file keeps its size.
 int chost_punch_hole(int file, long long offset, long long byte_count);
+// Sets space aside for a range: fallocate without flags.
+int chost_reserve(int file, long long offset, long long byte_count);
+// The next data, or the next hole, at or after offset; -1 with ENXIO where there is none.
+long long chost_seek(int file, long long offset, int for_data);
 
 /// eventfd(2), close-on-exec and not blocking. Returns the descriptor, or -1 and errno.
 int chost_eventfd(void);
@@ -30,12 +34,13 @@ int chost_eventfd(void);
 /// descriptor, or -1 and errno.
 int chost_open_tap(const char *name);
 
-/// Makes a Unix socket of sequenced packets, not blocking, and connects it to a path, or binds it there
-/// and listens. Returns the descriptor, or -1 and errno.
-int chost_packet_socket(const char *path, int listens);
+/// Makes a Unix socket of bytes or of sequenced packets, not blocking, and connects it to a path, or binds
+/// it there and listens. Returns the descriptor, or -1 and errno.
+int chost_unix_socket(const char *path, int is_stream, int listens);
 
 /// accept4(2), not blocking.
 int chost_accept(int socket);
 
-/// Writes a message to a socket or a device, without SIGPIPE.
-long chost_send_message(int file, const void *bytes, unsigned long count);
+/// Writes a message of two parts to a socket or a device, without SIGPIPE.
+long chost_send_message(int file, const void *header, unsigned long header_count, const void *body,
+                        unsigned long body_count);

@@ -10,3 +10,6 @@ int chost_terminal_make_raw(int file);
 
 /// Puts the terminal back as it was. Does nothing when it is not raw. Async-signal-safe.
 void chost_terminal_restore(void);
+
+/// How many columns and rows of characters a terminal shows. Returns 0, or -1 and errno.
+int chost_terminal_size(int file, unsigned short *columns, unsigned short *rows);

@@ -118,6 +118,7 @@ extension AMLResource {
   private enum Window {
     static let word: UInt8 = 0x88
     static let doubleword: UInt8 = 0x87
+    static let quadword: UInt8 = 0x8A
     static let memory: UInt8 = 0
     static let ports: UInt8 = 1
     static let buses: UInt8 = 2
@@ -151,6 +152,10 @@ extension AMLResource {
     case .interrupt(let number):
       writer.append(0x22)
       writer.append(littleEndian: UInt16(1) << UInt16(number & 15))
+    case .sharedInterrupt(let number):
+      // Extended interrupt descriptor: a consumer's; level, active-high, shared; one number.
+      writer.append([0x89, 6, 0, 0b01001, 1])
+      writer.append(littleEndian: number)
     case .memory(let first, let count, let isWritable):
       writer.append([0x86, 9, 0, isWritable ? 1 : 0])
       writer.append(littleEndian: first)
@@ -166,6 +171,10 @@ extension AMLResource {
     case .memoryWindow(let addresses):
       return Self.window(
         Window.doubleword, Window.memory, Window.isWritable, first: addresses.lowerBound,
+        last: addresses.upperBound)
+    case .highMemoryWindow(let addresses):
+      return Self.window(
+        Window.quadword, Window.memory, Window.isWritable, first: addresses.lowerBound,
         last: addresses.upperBound)
     }
     return writer.bytes

@@ -30,10 +30,14 @@ public enum AMLResource: Hashable, Sendable {
   case ports(first: UInt16, count: UInt8)
   /// An edge-triggered, active-high ISA interrupt, 0…15.
   case interrupt(UInt8)
+  /// A level-triggered, active-high interrupt that devices share: an I/O APIC input.
+  case sharedInterrupt(UInt32)
   /// Fixed memory below 4 GiB.
   case memory(first: UInt32, count: UInt32, isWritable: Bool)
   /// What a bridge passes on: bus numbers, ports, memory below 4 GiB.
   case busWindow(ClosedRange<UInt8>)
   case portWindow(ClosedRange<UInt16>)
   case memoryWindow(ClosedRange<UInt32>)
+  /// Memory above 4 GiB.
+  case highMemoryWindow(ClosedRange<UInt64>)
 }

@@ -7,6 +7,25 @@ public protocol SerialPortAttachment: AnyObject, Sendable {
   /// The machine starts. Until `disconnect()`, what `receive` is given reaches the guest, in order.
   func connect(receive: @escaping @Sendable ([UInt8]) -> Void) throws
 
-  /// The machine has stopped: let go of `receive`.
+  /// The machine starts. Until `disconnect()`, `report` is told the size of the terminal, at first and when it
+  /// changes. Serial ports do not ask for it; what is no terminal leaves it alone.
+  func observeSize(_ report: @escaping @Sendable (TerminalSize) -> Void)
+
+  /// The machine has stopped: let go of `receive` and `report`.
   func disconnect()
+}
+
+extension SerialPortAttachment {
+  public func observeSize(_ report: @escaping @Sendable (TerminalSize) -> Void) {}
+}
+
+/// What a terminal shows, in characters.
+public struct TerminalSize: Hashable, Sendable {
+  public var columns: UInt16
+  public var rows: UInt16
+
+  public init(columns: UInt16, rows: UInt16) {
+    self.columns = columns
+    self.rows = rows
+  }
 }

@@ -1,5 +1,6 @@
 import DeviceModel
 import FoundationEssentials
+import VirtioDevices
 
 /// What is wrong with a configuration. The description says what to do.
 public enum ConfigurationError: Error, Hashable, Sendable {
@@ -13,12 +14,24 @@ public enum ConfigurationError: Error, Hashable, Sendable {
   case tooManyShares(Int)
   case badShareTag(String)
   case shareTagTwice(String)
+  case tooManyMemoryBalloons(Int)
+  /// The memory that a guest is to keep is more than its machine has.
+  case balloonTargetOutOfRange(UInt64, memorySize: UInt64)
+  case tooManyConsoleDevices(Int)
+  case consolePortCountOutOfRange(Int)
+  case badConsolePortName(String)
+  case consolePortNameTwice(String)
+  /// No Unix socket can be made at the path.
+  case cannotListen(path: String, reason: String)
+  case tooManySocketDevices(Int)
+  /// A socket device's address is one of those with a meaning of their own.
+  case badGuestCID(UInt32)
   /// An address of a group of stations.
   case groupAddress(String)
   /// Another process, or another disk of this machine, has the image open for writing.
   case diskImageInUse(path: String)
-  /// The image is not a raw one.
-  case unsupportedDiskImage(path: String, format: String)
+  /// The image is of a format that cannot be opened, or damaged; the reason says what to do.
+  case unusableDiskImage(reason: String)
   /// The first bytes of an image are another format's than its name, and perhaps written by a guest.
   case unclearDiskFormat(path: String, format: String)
   /// The text is no name of a format.
@@ -72,15 +85,40 @@ extension ConfigurationError: CustomStringConvertible {
       return "'\(tag)' cannot be a share's tag: use 1 to 36 bytes"
     case .shareTagTwice(let tag):
       return "two shares have the tag '\(tag)': the guest could not tell them apart"
+    case .tooManyMemoryBalloons(let count):
+      return "\(count) memory balloons are too many: a machine has one at most"
+    case .balloonTargetOutOfRange(let target, let memorySize):
+      return """
+        the guest cannot keep \(MemorySize(target)) of memory in a machine of \(MemorySize(memorySize)): choose less
+        """
+    case .tooManyConsoleDevices(let count):
+      return "\(count) console devices are too many: give one more ports instead"
+    case .consolePortCountOutOfRange(let count):
+      return """
+        a console device cannot have \(count) ports: give it 1 to \
+        \(VirtioConsoleDeviceConfiguration.maximumPortCount)
+        """
+    case .badConsolePortName(let name):
+      return "'\(name)' cannot be a console port's name: use 1 to 64 bytes, without slashes"
+    case .consolePortNameTwice(let name):
+      return "two console ports have the name '\(name)': the guest could not tell them apart"
+    case .cannotListen(let path, let reason):
+      return """
+        nothing can listen at \(path) (\(reason)): choose another path, of 107 bytes at most, in a folder that \
+        you can write to
+        """
+    case .tooManySocketDevices(let count):
+      return "\(count) socket devices are too many: a machine has one at most"
+    case .badGuestCID(let address):
+      return "\(address) is no address of a guest on vsock: choose 3 to 4294967294"
     case .groupAddress(let address):
       return
         "\(address) is the address of a group: a network device needs one with an even first byte"
     case .diskImageInUse(let path):
       return
         "the disk image \(path) is in use: stop the machine or tool that has it open, or open it read-only in both"
-    case .unsupportedDiskImage(let path, let format):
-      return
-        "\(path) is a \(format) image, which cannot be opened: convert it with `qemu-img convert -O raw`"
+    case .unusableDiskImage(let reason):
+      return "the disk image \(reason)"
     case .unclearDiskFormat(let path, let format):
       return """
         \(path) begins like a \(format) image and is not called like one: say which it is, with format=\(format) or \
@@ -88,7 +126,7 @@ extension ConfigurationError: CustomStringConvertible {
         """
     case .badDiskFormat(let format):
       return
-        "'\(format)' is no format of disk images: there are raw, vmdk, vhdx, vpc, vdi, parallels and others"
+        "'\(format)' is no format of disk images: there are raw, qcow2, vmdk, vhdx, vpc, vdi, parallels and others"
     case .missingProgram(let program, let package, let purpose):
       return "\(program) is needed to \(purpose): install it with `apt-get install \(package)`"
     case .remoteDiskUnavailable(let reason): return reason
@@ -138,10 +176,42 @@ extension VirtualMachineConfiguration {
         throw .notAFileURL(share.directoryURL.absoluteString)
       }
     }
+    guard memoryBalloonDevices.count <= 1 else {
+      throw .tooManyMemoryBalloons(memoryBalloonDevices.count)
+    }
+    for case let target? in memoryBalloonDevices.map(\.targetMemorySize) where target > memorySize {
+      throw .balloonTargetOutOfRange(target, memorySize: memorySize)
+    }
+    guard consoleDevices.count <= 1 else { throw .tooManyConsoleDevices(consoleDevices.count) }
+    for device in consoleDevices { try device.validate() }
+    guard socketDevices.count <= 1 else { throw .tooManySocketDevices(socketDevices.count) }
+    for device in socketDevices {
+      guard SocketDevice.guestCIDs.contains(device.guestCID) else {
+        throw .badGuestCID(device.guestCID)
+      }
+      guard device.socketURL.isFileURL else {
+        throw .notAFileURL(device.socketURL.absoluteString)
+      }
+    }
     for case let address? in networkDevices.map(\.macAddress) where address.isGroup {
       throw .groupAddress("\(address)")
     }
     try bootLoader.validate()
+  }
+}
+
+extension VirtioConsoleDeviceConfiguration {
+  func validate() throws(ConfigurationError) {
+    guard (1...Self.maximumPortCount).contains(ports.count) else {
+      throw .consolePortCountOutOfRange(ports.count)
+    }
+    var names: Set<String> = []
+    for case let name? in ports.map(\.name) {
+      guard (1...64).contains(name.utf8.count), !name.contains("/"), !name.utf8.contains(0) else {
+        throw .badConsolePortName(name)
+      }
+      guard names.insert(name).inserted else { throw .consolePortNameTwice(name) }
+    }
   }
 }
 

@@ -4,12 +4,13 @@ public import FoundationEssentials
 
 /// A virtio disk.
 public struct VirtioBlockDeviceConfiguration: Sendable {
-  /// An image: a file, or a block device of the host. It is locked while the machine runs, so that no
-  /// two machines write to it. Or the address of an NBD server's export: `nbd://HOST[:PORT]/EXPORT` or
+  /// An image: a file, or a block device of the host. It and its backing files are locked while the machine runs,
+  /// so that no two machines write to it. Or the address of an NBD server's export: `nbd://HOST[:PORT]/EXPORT` or
   /// `nbd+unix:///EXPORT?socket=PATH`; `nbds` in place of `nbd` for TLS.
   public var imageURL: URL
-  /// The image's format: `raw`, or QEMU's name of another (`vmdk`, `vhdx`, `vpc`, `vdi`, `parallels`, …), which
-  /// `qemu-nbd` then serves; `nil` to have it told by the image's first bytes and its name together.
+  /// The image's format: `raw` or `qcow2`, or QEMU's name of another (`vmdk`, `vhdx`, `vpc`, `vdi`, `parallels`, …),
+  /// which `qemu-nbd` then serves; `nil` to have it told by the image's first bytes, for others than raw and qcow2
+  /// images together with its name.
   public var format: String?
   /// The guest cannot write to the disk. Several machines may share such an image.
   public var isReadOnly: Bool

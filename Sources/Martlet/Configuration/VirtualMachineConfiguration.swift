@@ -24,6 +24,14 @@ public struct VirtualMachineConfiguration: Sendable {
   public var networkDevices: [VirtioNetworkDeviceConfiguration]
   /// Folders of the host; up to `maximumDirectorySharingDeviceCount`.
   public var directorySharingDevices: [VirtioFileSystemDeviceConfiguration]
+  /// What virtio devices are behind.
+  public var virtioTransport: VirtioTransport
+  /// Memory balloons; up to one.
+  public var memoryBalloonDevices: [VirtioMemoryBalloonDeviceConfiguration]
+  /// Console devices; up to one.
+  public var consoleDevices: [VirtioConsoleDeviceConfiguration]
+  /// Socket devices; up to one.
+  public var socketDevices: [VirtioSocketDeviceConfiguration]
   /// Whether the guest has a virtio entropy device.
   public var hasEntropyDevice: Bool
   /// What runs the virtual CPUs.
@@ -43,10 +51,9 @@ public struct VirtualMachineConfiguration: Sendable {
   public static let minimumMemorySize: UInt64 = 4 << 20
   public static let maximumMemorySize: UInt64 = 1 << 40
   public static let maximumSerialPortCount = 4
-  public static let maximumStorageDeviceCount = Int(PCISlots.end - PCISlots.firstDisk)
-  public static let maximumNetworkDeviceCount = Int(PCISlots.firstShare - PCISlots.firstNetwork)
-  public static let maximumDirectorySharingDeviceCount = Int(
-    PCISlots.firstDisk - PCISlots.firstShare)
+  public static let maximumStorageDeviceCount = PCISlots.disks.count
+  public static let maximumNetworkDeviceCount = PCISlots.networks.count
+  public static let maximumDirectorySharingDeviceCount = PCISlots.shares.count
 
   /// One CPU, 512 MiB, no serial port, the best engine that the host offers.
   public init() {
@@ -57,6 +64,10 @@ public struct VirtualMachineConfiguration: Sendable {
     storageDevices = []
     networkDevices = []
     directorySharingDevices = []
+    virtioTransport = .pci
+    memoryBalloonDevices = []
+    consoleDevices = []
+    socketDevices = []
     hasEntropyDevice = true
     engine = .automatic
     cpuModel = .automatic
@@ -95,6 +106,14 @@ public enum HypervisorInterface: String, Sendable, CaseIterable {
   case kvm
   /// None: the guest takes its machine for hardware and calibrates its own clocks.
   case none
+}
+
+/// What virtio devices are behind.
+public enum VirtioTransport: String, Sendable, CaseIterable {
+  /// Functions on the PCI bus.
+  case pci
+  /// Registers in memory that ACPI tells of (LNRO0005), for guests without PCI. Interrupts are shared.
+  case mmio
 }
 
 /// What happens when the guest resets its machine.

@@ -75,19 +75,18 @@ extension VirtioBlockDeviceConfiguration {
 
   private func openNative() throws(ConfigurationError) -> any BlockBackend {
     let path = imageURL.path
-    var format: String?
-    do throws(HostError) {
-      let image = try RawImage(path: path, isReadOnly: isReadOnly || isSnapshot)
-      format = self.format == nil ? try image.foreignFormat() : nil
-      if format == nil {
-        guard isSnapshot, !isReadOnly else { return image }
-        return try TemporaryOverlay(
-          path: path, temporaryDirectory: FileManager.default.temporaryDirectory.path)
+    let format = self.format.flatMap(ImageFormat.init(rawValue:))
+    do throws(DiskImageError) {
+      guard isSnapshot, !isReadOnly else {
+        return try DiskImage.open(path: path, format: format, isReadOnly: isReadOnly)
       }
+      return try DiskImage.openTemporary(
+        path: path, format: format,
+        temporaryDirectory: FileManager.default.temporaryDirectory.path)
     } catch {
-      throw failure(error)
+      if error.problem == .inUse { throw .diskImageInUse(path: error.path) }
+      throw .unusableDiskImage(reason: "\(error)")
     }
-    throw .unsupportedDiskImage(path: path, format: format ?? "foreign")
   }
 }
 

@@ -30,6 +30,8 @@ struct ChipsetBoard: MachineBoard {
 
   func pressPowerButton() { chipset.pressPowerButton() }
 
+  var memoryBalloon: MemoryBalloon? { pci.memoryBalloon }
+
   func storage(_ number: Int) -> StorageLink? { pci.storage(number) }
 
   func connect() throws {
@@ -47,10 +49,17 @@ struct ChipsetBoard: MachineBoard {
   }
 }
 
-/// The end of a serial line that is soldered to the port.
-struct SerialLineSink: SerialSink {
+/// The end of a serial line that is soldered to the port, of whichever kind.
+struct SerialLineSink: SerialSink, ConsoleSink {
   let line: SerialLine
 
   func write(_ byte: UInt8) -> Bool { line.write(byte) }
+  func write(_ bytes: [UInt8]) -> Int { line.write(bytes) }
   func inputRoomAvailable() { line.portHasRoom() }
+}
+
+/// A console port that nothing is connected to.
+struct NullConsoleSink: ConsoleSink {
+  func write(_ bytes: [UInt8]) -> Int { bytes.count }
+  func inputRoomAvailable() {}
 }

@@ -14,6 +14,7 @@ protocol MachineBoard: Sendable {
   func endOfInterrupt(_ vector: InterruptVector)
   /// The power button, pressed and released.
   func pressPowerButton()
+  var memoryBalloon: MemoryBalloon? { get }
   /// A disk, by its number in the configuration.
   func storage(_ number: Int) -> StorageLink?
 
@@ -23,6 +24,7 @@ protocol MachineBoard: Sendable {
 }
 
 extension MachineBoard {
+  var memoryBalloon: MemoryBalloon? { nil }
   func storage(_ number: Int) -> StorageLink? { nil }
 }
 

@@ -17,6 +17,7 @@ final class PCIBoard: Sendable {
   private let logger = Logger(label: "martlet")
   private let root: PCIRoot
   private let backends: Mutex<Backends>
+  let memoryBalloon: MemoryBalloon?
 
   private struct Backends: Sendable {
     var disks: [any BlockBackend] = []
@@ -24,17 +25,26 @@ final class PCIBoard: Sendable {
     var storage: [StorageLink] = []
     var networks: [any NetworkBackend] = []
     var folders: [SharedFolder] = []
+    var sockets: [any SocketBackend] = []
+    var consoleLines: [SerialLine] = []
     /// What starts to receive when the machine runs.
     var connections: [@Sendable () throws -> Void] = []
   }
 
   /// What the firmware tables say of it.
-  static let description = PCIRootDescription(
-    configurationSpace: PCILayout.configurationSpace..<PCILayout.configurationSpace
-      + PCILayout.configurationSpaceByteCount,
-    ports: PCILayout.portWindow,
-    memory: UInt32(PCILayout.memoryWindow.lowerBound)...UInt32(PCILayout.memoryWindow.upperBound),
-    firstInterrupt: PCILayout.firstInterrupt)
+  ///
+  /// - Parameter addressBits: of the processor's physical addresses.
+  static func description(memory: GuestRAM, addressBits: UInt8) -> PCIRootDescription {
+    let window = PCILayout.memoryWindow
+    return PCIRootDescription(
+      configurationSpace: PCILayout.configurationSpace..<PCILayout.configurationSpace
+        + PCILayout.configurationSpaceByteCount,
+      ports: PCILayout.portWindow,
+      memory: UInt32(window.lowerBound)...UInt32(window.upperBound),
+      highMemory: PCILayout.highMemoryWindow(
+        above: memory.regions.map(\.end).max() ?? 0, addressBits: addressBits),
+      firstInterrupt: PCILayout.firstInterrupt)
+  }
 
   init(
     _ configuration: VirtualMachineConfiguration, _ chipset: Chipset, memory: GuestRAM,
@@ -43,14 +53,18 @@ final class PCIBoard: Sendable {
     root = PCIRoot(memory: chipset.memory)
     try root.attach(to: chipset.ports, sharingWith: chipset.resetControl)
     backends = Mutex(Backends())
-    let slots = Slots(
-      root: root, chipset: chipset, memory: memory, messages: messages, clock: clock)
+    let slots = VirtioSlots(
+      root: root, chipset: chipset, memory: memory, transport: configuration.virtioTransport,
+      messages: messages, clock: clock)
+    memoryBalloon = try Self.insertBalloon(configuration, slots)
     if configuration.hasEntropyDevice {
-      slots.insert(EntropyDevice(source: entropy), at: PCISlots.entropy)
+      try slots.insert(EntropyDevice(source: entropy), at: PCISlots.entropy)
     }
     do {
       try insertNetworks(configuration, slots, entropy)
       try insertShares(configuration, slots)
+      try insertConsoles(configuration, slots)
+      try insertSockets(configuration, slots)
       try insertDisks(configuration, slots)
     } catch {
       close()
@@ -60,10 +74,10 @@ final class PCIBoard: Sendable {
   }
 
   private func insertDisks(
-    _ configuration: VirtualMachineConfiguration, _ slots: Slots
+    _ configuration: VirtualMachineConfiguration, _ slots: VirtioSlots
   ) throws {
     for (number, disk) in configuration.storageDevices.enumerated() {
-      let slot = PCISlots.firstDisk + UInt8(number)
+      let slot = PCISlots.disks[number]
       let backend = try disk.openLimited(clock: slots.clock) { [logger] event in
         logger.warning("\(event)")
       }
@@ -72,7 +86,7 @@ final class PCIBoard: Sendable {
         $0.disks.append(backend)
         $0.storage.append(StorageLink(backend) { _ = gate($0) })
       }
-      slots.insert(
+      try slots.insert(
         BlockDevice(
           backend, serialNumber: disk.serialNumber ?? "martlet-disk-\(number)",
           queueCount: configuration.cpuCount
@@ -81,30 +95,87 @@ final class PCIBoard: Sendable {
   }
 
   private func insertNetworks(
-    _ configuration: VirtualMachineConfiguration, _ slots: Slots, _ entropy: any EntropySource
+    _ configuration: VirtualMachineConfiguration, _ slots: VirtioSlots, _ entropy: any EntropySource
   ) throws {
     for (number, network) in configuration.networkDevices.enumerated() {
-      let slot = PCISlots.firstNetwork + UInt8(number)
+      let slot = PCISlots.networks[number]
       let backend = try network.openLimited(clock: slots.clock)
       backends.withLock { $0.networks.append(backend) }
       let device = NetworkDevice(
         backend, address: network.address(number: number, entropy),
         pairCount: min(configuration.cpuCount, 8))
-      slots.insert(device, at: slot)
+      try slots.insert(device, at: slot)
       let gate = slots.inputs(of: slot)
       backends.withLock { $0.connections.append { try device.connect(submit: gate) } }
     }
   }
 
   private func insertShares(
-    _ configuration: VirtualMachineConfiguration, _ slots: Slots
+    _ configuration: VirtualMachineConfiguration, _ slots: VirtioSlots
   ) throws {
     for (number, share) in configuration.directorySharingDevices.enumerated() {
-      let slot = PCISlots.firstShare + UInt8(number)
+      let slot = PCISlots.shares[number]
       let folder = try share.open()
       backends.withLock { $0.folders.append(folder) }
       let gate = slots.inputs(of: slot)
-      slots.insert(FileSharingDevice(folder, tag: share.tag) { _ = gate($0) }, at: slot)
+      try slots.insert(FileSharingDevice(folder, tag: share.tag) { _ = gate($0) }, at: slot)
+    }
+  }
+
+  private static func insertBalloon(
+    _ configuration: VirtualMachineConfiguration, _ slots: VirtioSlots
+  ) throws -> MemoryBalloon? {
+    guard let balloon = configuration.memoryBalloonDevices.first else { return nil }
+    let options = BalloonDevice.Options(balloon, memorySize: configuration.memorySize)
+    let device = try slots.insert(
+      BalloonDevice(options, clock: slots.clock), at: PCISlots.balloon)
+    let gate = slots.inputs(of: PCISlots.balloon)
+    return MemoryBalloon(
+      setTarget: { _ = gate(.balloonTarget(pageCount: $0)) },
+      statistics: { MemoryStatistics(device()) })
+  }
+
+  private func insertConsoles(
+    _ configuration: VirtualMachineConfiguration, _ slots: VirtioSlots
+  ) throws {
+    for console in configuration.consoleDevices {
+      let gate = slots.inputs(of: PCISlots.console)
+      let lines = console.ports.map { $0.attachment.map(SerialLine.init) }
+      let ports = zip(console.ports, lines).map { port, line in
+        ConsolePort(
+          name: port.name, isConsole: port.name == nil,
+          sink: line.map(SerialLineSink.init) ?? NullConsoleSink())
+      }
+      try slots.insert(ConsoleDevice(ports: ports), at: PCISlots.console)
+      for case (let number, (let port, let line?)) in zip(console.ports, lines).enumerated() {
+        let number = UInt32(number)
+        backends.withLock { backends in
+          backends.consoleLines.append(line)
+          backends.connections.append {
+            port.attachment?.observeSize { size in
+              _ = gate(.consoleSize(port: number, columns: size.columns, rows: size.rows))
+            }
+            try line.open(
+              submit: { gate(.console(port: number, bytes: $0)) },
+              resumeOutput: { _ = gate(.consoleRoom(port: number)) })
+          }
+        }
+      }
+    }
+  }
+
+  private func insertSockets(
+    _ configuration: VirtualMachineConfiguration, _ slots: VirtioSlots
+  ) throws {
+    for socket in configuration.socketDevices {
+      let backend = try UnixSocketBridge(path: socket.socketURL.path)
+      let device = SocketDevice(backend, guestCID: socket.guestCID)
+      try slots.insert(device, at: PCISlots.socket)
+      let gate = slots.inputs(of: PCISlots.socket)
+      backends.withLock {
+        $0.sockets.append(backend)
+        $0.connections.append { try device.connect(submit: gate) }
+      }
     }
   }
 
@@ -125,6 +196,8 @@ final class PCIBoard: Sendable {
       return backends
     }
     for network in backends.networks { network.disconnect() }
+    for line in backends.consoleLines { line.close() }
+    for socket in backends.sockets { socket.disconnect() }
     for folder in backends.folders { folder.close() }
     for disk in backends.disks {
       do throws(BlockError) {
@@ -133,54 +206,5 @@ final class PCIBoard: Sendable {
         logger.error("a disk image could not be made durable: \(error)")
       }
     }
-  }
-}
-
-/// Which slot of the bus each kind of device is in, so that a guest finds it there whatever else it has.
-enum PCISlots {
-  static let entropy: UInt8 = 1
-  static let firstNetwork: UInt8 = 5
-  static let firstShare: UInt8 = 9
-  static let firstDisk: UInt8 = 13
-  static let end: UInt8 = 32
-}
-
-/// Plugs virtio devices into the bus.
-private struct Slots {
-  let root: PCIRoot
-  let chipset: Chipset
-  let memory: GuestRAM
-  let clock: any MachineClock
-  private let messages: any InterruptMessageSink
-  private let wires: [SharedInterruptLine]
-
-  init(
-    root: PCIRoot, chipset: Chipset, memory: GuestRAM, messages: any InterruptMessageSink,
-    clock: any MachineClock
-  ) {
-    self.root = root
-    self.clock = clock
-    self.chipset = chipset
-    self.memory = memory
-    self.messages = messages
-    wires = (0..<4).map {
-      SharedInterruptLine(chipset.interruptLine(PCILayout.firstInterrupt + $0))
-    }
-  }
-
-  func insert<Device: VirtioDevice>(_ device: Device, at slot: UInt8) {
-    let wire = wires[Int(PCILayout.interrupt(ofDevice: slot) - PCILayout.firstInterrupt)]
-    let connector = PCIConnector(
-      messageCount: device.queueSizes.count + 1, line: wire.makeInput(), sink: messages)
-    let function = AttachedDevice(VirtioPCI(device, memory: memory, connector: connector))
-    chipset.receiveInput(of: Int(slot)) { input in function.withDevice { $0.receive(input) } }
-    root.insert(
-      PCIFunction(function, connector: connector, memory: chipset.memory),
-      at: PCIAddress(device: slot))
-  }
-
-  /// The machine's input gate, for a device's backend.
-  func inputs(of slot: UInt8) -> @Sendable (DeviceInput) -> Int {
-    { [weak gate = chipset.inputGate] in gate?.submit(.device(Int(slot), $0)) ?? 0 }
   }
 }

@@ -80,6 +80,8 @@ final class PowerCycle: Sendable {
 
   func pressPowerButton() { board.pressPowerButton() }
 
+  var memoryBalloon: MemoryBalloon? { board.memoryBalloon }
+
   func storage(_ number: Int) -> StorageLink? { board.storage(number) }
 
   private func callForAttention() {

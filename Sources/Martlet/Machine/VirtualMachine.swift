@@ -101,6 +101,27 @@ public final class VirtualMachine: Sendable {
     cycle.pressPowerButton()
   }
 
+  /// Wants the guest to keep `byteCount` bytes of its memory, rounded up to 4,096, and to hand the rest to its
+  /// balloon. It takes its time, or does not do it at all: `memoryStatistics` tells.
+  public func setTargetMemorySize(_ byteCount: UInt64) throws {
+    let (cycle, state) = control.withLock { ($0.cycle, $0.state) }
+    guard let cycle else {
+      throw VirtualMachineError.invalidState(state, for: "setTargetMemorySize")
+    }
+    guard let balloon = cycle.memoryBalloon else { throw VirtualMachineError.noMemoryBalloon }
+    guard byteCount <= configuration.memorySize else {
+      throw ConfigurationError.balloonTargetOutOfRange(
+        byteCount, memorySize: configuration.memorySize)
+    }
+    balloon.setTarget(
+      MemoryBalloon.pageCount(leaving: byteCount, of: configuration.memorySize))
+  }
+
+  /// What the guest last said of its memory; `nil` without a balloon, and while the machine does not run.
+  public var memoryStatistics: MemoryStatistics? {
+    control.withLock { $0.cycle }?.memoryBalloon?.statistics()
+  }
+
   /// Has the guest find that a disk's image has another size, after it was made larger on the host.
   ///
   /// - Parameter number: the disk's place in `storageDevices`.
@@ -146,6 +167,8 @@ public final class VirtualMachine: Sendable {
 /// A request that does not fit the machine's state.
 public enum VirtualMachineError: Error, Hashable, Sendable {
   case invalidState(VirtualMachine.State, for: String)
+  /// The machine was configured without one.
+  case noMemoryBalloon
   /// The configuration has fewer of them.
   case noSuchDevice(String, Int)
 }
@@ -155,6 +178,8 @@ extension VirtualMachineError: CustomStringConvertible {
     switch self {
     case .invalidState(let state, let request):
       "a machine that is \(state) cannot do \(request)"
+    case .noMemoryBalloon:
+      "the machine has no memory balloon: give its configuration one in `memoryBalloonDevices`"
     case .noSuchDevice(let kind, let number): "the machine has no \(kind) \(number)"
     }
   }

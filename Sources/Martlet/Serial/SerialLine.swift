@@ -22,17 +22,19 @@ final class SerialLine: Sendable {
   init(to attachment: any SerialPortAttachment) { self.attachment = attachment }
 
   /// Takes one byte from the port, or returns `false`: `resumeOutput` then follows. Never blocks.
-  func write(_ byte: UInt8) -> Bool {
-    let (isTaken, wasEmpty) = queues.withLock { queues in
-      guard queues.output.count < Self.capacity else {
-        queues.isOutputHeldBack = true
-        return (false, false)
-      }
-      queues.output.append(byte)
-      return (true, queues.output.count == 1)
+  func write(_ byte: UInt8) -> Bool { write(CollectionOfOne(byte)) == 1 }
+
+  /// Takes bytes from the port, and returns how many: if that is not all, `resumeOutput` follows. Never blocks.
+  func write(_ bytes: some Collection<UInt8>) -> Int {
+    let (taken, wasEmpty) = queues.withLock { queues in
+      let taken = min(bytes.count, max(0, Self.capacity - queues.output.count))
+      if taken < bytes.count { queues.isOutputHeldBack = true }
+      let wasEmpty = queues.output.isEmpty
+      queues.output += bytes.prefix(taken)
+      return (taken, wasEmpty && taken > 0)
     }
     if wasEmpty { queues.notify() }
-    return isTaken
+    return taken
   }
 
   /// The port refused input before and has room again. Never blocks.

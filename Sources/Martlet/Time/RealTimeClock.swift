@@ -22,6 +22,11 @@ final class RealTimeClock: MachineClock {
 
   var now: VirtualInstant { core.now }
 
+  var wallClock: WallClockTime {
+    let time = HostClock.wallClock()
+    return WallClockTime(seconds: time.seconds, nanoseconds: time.nanoseconds)
+  }
+
   func makeTimer(_ handler: @escaping @Sendable () -> Void) -> any MachineTimer {
     Timer(core: core, identifier: core.queue.withLock { $0.add(handler) })
   }

@@ -1,11 +1,14 @@
 public import ArgumentParser
 import EngineInterface
+import Foundation
+import HostSystem
 public import Martlet
 
 extension EngineChoice: ExpressibleByArgument {}
 extension CPUModel: ExpressibleByArgument {}
 extension HypervisorInterface: ExpressibleByArgument {}
 extension ResetAction: ExpressibleByArgument {}
+extension VirtioTransport: ExpressibleByArgument {}
 
 /// A guest-physical address: hexadecimal after `0x`, otherwise decimal.
 struct GuestAddress: Hashable {
@@ -28,23 +31,49 @@ struct GuestAddress: Hashable {
   }
 }
 
-/// Where a serial port leads.
+/// Where a serial port or a console port leads.
 enum SerialDestination: Hashable {
   /// Standard input and output.
   case terminal
   case none
   /// Output only.
   case file(String)
+  /// Whoever connects to this Unix socket.
+  case socket(String)
 
   static func argument(_ text: String) throws -> SerialDestination {
-    switch text {
-    case "terminal", "stdio": return .terminal
-    case "none": return .none
-    default:
-      guard text.hasPrefix("file:"), text.count > 5 else {
-        throw ValidationError("'\(text)' is no serial port: use terminal, none or file:PATH")
+    if let destination = SerialDestination(text) { return destination }
+    throw ValidationError(
+      "'\(text)' is no serial port: use terminal, none, file:PATH or socket:PATH")
+  }
+
+  init?(_ text: String) {
+    let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
+    switch (parts.first, parts.dropFirst().first) {
+    case ("terminal", nil), ("stdio", nil): self = .terminal
+    case ("none", nil): self = .none
+    case ("file", let path?): self = .file(path)
+    case ("socket", let path?): self = .socket(path)
+    default: return nil
+    }
+  }
+
+  /// - Parameter what: what messages call the port.
+  func attachment(
+    for what: String, onQuit: @escaping @Sendable () -> Void
+  ) throws(ConfigurationError) -> (any SerialPortAttachment)? {
+    switch self {
+    case .none: return nil
+    case .terminal: return ConsoleAttachment(onQuit: onQuit)
+    case .socket(let path):
+      return try UnixSocketSerialPortAttachment(url: URL(fileURLWithPath: path))
+    case .file(let path):
+      do {
+        return FileDescriptorSerialPortAttachment(
+          readingFrom: nil, writingTo: try HostFile.create(path: path))
+      } catch {
+        throw .unreadableFile(what: what, path: path, reason: "\(error)")
       }
-      return .file(String(text.dropFirst(5)))
     }
   }
 }

@@ -56,15 +56,24 @@ struct RunCommand: AsyncParsableCommand {
 
   @Option(
     help: """
-      A serial port: terminal, none or file:PATH; COM1 first, up to four times (default: terminal)
+      A serial port: terminal, none, file:PATH, or socket:PATH for whoever connects there; COM1 first, up to four \
+      times (default: terminal, unless a console has it)
       """,
     transform: SerialDestination.argument)
   var serial: [SerialDestination] = []
 
   @Option(
     help: """
+      A virtio console, /dev/hvc0 being the first: terminal, none, file:PATH or socket:PATH; with ,name=NAME a port for \
+      programs of the guest, /dev/virtio-ports/NAME; once for each
+      """,
+    transform: ConsoleArgument.argument)
+  var console: [ConsoleArgument] = []
+
+  @Option(
+    help: """
       A disk: PATH of an image, or nbd://HOST/EXPORT or nbd+unix:///EXPORT?socket=PATH of an NBD server, with \
-      ,format=NAME (raw, vmdk, vhdx, vpc, vdi, parallels, …), ,readonly=on to protect it or ,snapshot=on to forget what \
+      ,format=NAME (raw, qcow2, vmdk, vhdx, vpc, vdi, parallels, …), ,readonly=on to protect it or ,snapshot=on to forget what \
       the guest writes; ,bps=10M and ,iops=1000 limit bytes and requests a second, with ,bps-burst= and ,iops-burst= at \
       once; once for each disk (/dev/vda, /dev/vdb, …)
       """,
@@ -87,6 +96,27 @@ struct RunCommand: AsyncParsableCommand {
       """,
     transform: ShareArgument.argument)
   var share: [ShareArgument] = []
+
+  @Option(
+    help: """
+      Sockets between the guest and the host, as Firecracker has them: path=SOCKET, where programs of the host say \
+      CONNECT PORT; the guest's connections to port N go to SOCKET_N; with ,cid=NUMBER for another address of the \
+      guest than 3
+      """,
+    transform: SocketArgument.argument)
+  var vsock: SocketArgument?
+
+  @Option(help: "What virtio devices are behind: the PCI bus, or registers in memory.")
+  var virtioTransport = VirtioTransport.pci
+
+  @Option(
+    help: """
+      A memory balloon, which gives memory back to the host: on, or target=SIZE for what the guest is to keep, \
+      ,stats=SECONDS to log what it says of its memory at --log-level info, ,deflate-on-oom=off and \
+      ,free-page-reporting=off
+      """,
+    transform: BalloonArgument.argument)
+  var balloon: BalloonArgument?
 
   @Flag(help: "Print what the engine counted when the machine has ended.")
   var stats = false
@@ -112,9 +142,9 @@ struct RunCommand: AsyncParsableCommand {
     if traceFile != nil, trace == nil {
       throw ValidationError("--trace-file needs --trace blocks, exits or interrupts")
     }
-    let destinations = serial.filter { $0 == .terminal }
+    let destinations = (serial + console.map(\.destination)).filter { $0 == .terminal }
     guard destinations.count <= 1 else {
-      throw ValidationError("only one serial port can be connected to the terminal")
+      throw ValidationError("only one serial port or console can be connected to the terminal")
     }
   }
 
@@ -149,10 +179,20 @@ struct RunCommand: AsyncParsableCommand {
     } catch {
       finish(.hostError("\(error)"))
     }
+    async let _: Void = logMemory(of: machine)
     let reason = await machine.waitUntilStopped()
     traceLog?.flush()
     if stats { report("\(machine.statistics)") }
     finish(reason)
+  }
+
+  /// Logs what the guest says of its memory, as often as it is asked.
+  private func logMemory(of machine: VirtualMachine) async {
+    guard let seconds = balloon?.statisticsInterval else { return }
+    let logger = Logger(label: "martlet")
+    while (try? await Task.sleep(for: .seconds(seconds))) != nil {
+      if let statistics = machine.memoryStatistics { logger.info("\(statistics)") }
+    }
   }
 
   func machineConfiguration(quit: QuitRequest) throws -> VirtualMachineConfiguration {
@@ -176,27 +216,26 @@ struct RunCommand: AsyncParsableCommand {
     configuration.directorySharingDevices = share.enumerated().map { number, share in
       share.configuration(number: number)
     }
-    configuration.serialPorts = try (serial.isEmpty ? [.terminal] : serial).map { destination in
-      SerialPortConfiguration(attachment: try attachment(for: destination, quit: quit))
+    configuration.virtioTransport = virtioTransport
+    configuration.memoryBalloonDevices = balloon.map { [$0.configuration] } ?? []
+    configuration.socketDevices = vsock.map { [$0.configuration] } ?? []
+    if !console.isEmpty {
+      configuration.consoleDevices = [
+        VirtioConsoleDeviceConfiguration(
+          ports: try console.map { try $0.configuration(onQuit: quit.request) })
+      ]
+    }
+    configuration.serialPorts = try serialPorts.map { destination in
+      SerialPortConfiguration(
+        attachment: try destination.attachment(for: "serial log", onQuit: quit.request))
     }
     return configuration
   }
 
-  private func attachment(
-    for destination: SerialDestination, quit: QuitRequest
-  ) throws -> (any SerialPortAttachment)? {
-    switch destination {
-    case .none: return nil
-    case .terminal: return ConsoleAttachment(onQuit: quit.request)
-    case .file(let path):
-      do {
-        return FileDescriptorSerialPortAttachment(
-          readingFrom: nil, writingTo: try HostFile.create(path: path))
-      } catch {
-        throw ConfigurationError.unreadableFile(
-          what: "serial log", path: path, reason: "\(error)")
-      }
-    }
+  /// What was asked for, or COM1 with the terminal unless a console has that.
+  private var serialPorts: [SerialDestination] {
+    guard serial.isEmpty else { return serial }
+    return [console.contains { $0.destination == .terminal } ? .none : .terminal]
   }
 
   /// Leaves the process at once: tasks and threads of the machine may still be waiting.

@@ -1,3 +1,5 @@
+import Dispatch
+import Glibc
 import HostSystem
 import Martlet
 import Synchronization
@@ -15,6 +17,7 @@ final class ConsoleAttachment: SerialPortAttachment {
 
   private let onQuit: @Sendable () -> Void
   private let reader = Mutex<InputReader?>(nil)
+  private let reportSize = Mutex<(@Sendable (TerminalSize) -> Void)?>(nil)
 
   init(onQuit: @escaping @Sendable () -> Void) { self.onQuit = onQuit }
 
@@ -42,7 +45,28 @@ final class ConsoleAttachment: SerialPortAttachment {
     self.reader.withLock { $0 = reader }
   }
 
+  func observeSize(_ report: @escaping @Sendable (TerminalSize) -> Void) {
+    guard Terminal.isTerminal(Terminal.standardOutput) else { return }
+    reportSize.withLock { $0 = report }
+    lookAtSize()
+    let source = DispatchSource.makeSignalSource(signal: SIGWINCH, queue: .global())
+    // The source lives as long as the process, as the terminal does.
+    source.setEventHandler { [weak self] in
+      _ = source
+      self?.lookAtSize()
+    }
+    source.resume()
+  }
+
+  private func lookAtSize() {
+    guard let report = reportSize.withLock({ $0 }),
+      let size = Terminal.size(Terminal.standardOutput)
+    else { return }
+    report(TerminalSize(columns: size.columns, rows: size.rows))
+  }
+
   func disconnect() {
+    reportSize.withLock { $0 = nil }
     let reader = reader.withLock { $0.take() }
     reader?.stop()
     Terminal.restore()

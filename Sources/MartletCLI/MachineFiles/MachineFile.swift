@@ -16,11 +16,13 @@ struct MachineFile {
     case flag
     /// Several texts in one option, with commas.
     case commaList
-    /// The option once for each text, of which some are `file:PATH`.
+    /// The option once for each text, of which some are `file:PATH` or `socket:PATH`.
     case ports
     /// The option once for each device: a text as on the command line, or a mapping whose entry of this
     /// name comes first. `paths` are the names of entries that are paths.
     case devices(first: String, paths: Set<String>)
+    /// One device: a text as on the command line, or a mapping of its options.
+    case options(paths: Set<String>)
   }
 
   private static let entries: [(name: String, option: String, form: Form)] = [
@@ -28,10 +30,12 @@ struct MachineFile {
     ("memory", "memory", .text), ("cpus", "cpus", .text), ("engine", "engine", .text),
     ("cpu-model", "cpu-model", .text), ("paravirt", "paravirt", .text),
     ("kernel-address", "kernel-address", .text), ("on-reset", "on-reset", .text),
-    ("serial", "serial", .ports),
+    ("serial", "serial", .ports), ("consoles", "console", .ports),
     ("disks", "disk", .devices(first: "path", paths: ["path"])),
     ("networks", "net", .devices(first: "kind", paths: ["path"])),
     ("shares", "share", .devices(first: "path", paths: ["path"])),
+    ("vsock", "vsock", .options(paths: ["path"])), ("balloon", "balloon", .options(paths: [])),
+    ("virtio-transport", "virtio-transport", .text),
     ("stats", "stats", .flag), ("trace", "trace", .commaList), ("trace-file", "trace-file", .path),
     ("log-level", "log-level", .text),
   ]
@@ -104,11 +108,15 @@ struct MachineFile {
       case .commaList: return [try list(node).map(text).joined(separator: ",")]
       case .ports:
         return try list(node).map { node in
-          let port = try text(node)
-          return port.hasPrefix("file:") ? "file:" + absolute(String(port.dropFirst(5))) : port
+          let words = try text(node).split(separator: ":", maxSplits: 1).map(String.init)
+          let isPath = words.count == 2 && ["file", "socket"].contains(words[0])
+          return isPath ? "\(words[0]):\(absolute(words[1]))" : words.joined(separator: ":")
         }
       case .devices(let first, let paths):
         return try list(node).map { try device($0, first: first, paths: paths) }
+      case .options(let paths):
+        guard case .mapping(let mapping) = node else { return [try text(node)] }
+        return [try options(mapping, except: nil, paths: paths).options.joined(separator: ",")]
       }
     }
 
@@ -124,6 +132,15 @@ struct MachineFile {
         // On the command line, too, the path comes first.
         return paths.contains(first) ? absolute(device) : device
       }
+      let (kind, options) = try options(mapping, except: first, paths: paths)
+      guard let kind else { throw error(node, "a \(first) is missing here") }
+      return ([kind] + options).joined(separator: ",")
+    }
+
+    /// A device's options as `NAME=VALUE`, and the value of the one that goes without its name.
+    private func options(
+      _ mapping: Node.Mapping, except first: String?, paths: Set<String>
+    ) throws -> (first: String?, options: [String]) {
       var kind: String?
       var options: [String] = []
       for (key, value) in mapping {
@@ -134,8 +151,7 @@ struct MachineFile {
           if word == first { kind = text } else { options.append("\(word)=\(switched(text))") }
         }
       }
-      guard let kind else { throw error(node, "a \(first) is missing here") }
-      return ([kind] + options).joined(separator: ",")
+      return (kind, options)
     }
 
     /// YAML's words for yes and no as the command line has them.

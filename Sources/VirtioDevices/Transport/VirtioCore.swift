@@ -1,5 +1,6 @@
 import DeviceModel
 import GuestMemory
+import MachineTypes
 
 /// What the transports have in common: feature negotiation, status, queues.
 struct VirtioCore<Device: VirtioDevice>: Sendable {
@@ -61,6 +62,30 @@ struct VirtioCore<Device: VirtioDevice>: Sendable {
     queues.queues[selected].start(features: driverFeatures)
   }
 
+  /// The selected queue is given up; what the device still has of it does not come back.
+  mutating func disableSelected() {
+    if let selected { queues.queues[selected].reset() }
+  }
+
+  // MARK: The device's configuration space
+
+  func readConfiguration(_ offset: Int, _ width: AccessWidth) -> UInt64 {
+    let bytes = device.configuration
+    return (0..<width.byteCount).reduce(UInt64(0)) { value, index in
+      let byte = offset + index < bytes.count ? bytes[offset + index] : 0
+      return value | UInt64(byte) << UInt64(8 * index)
+    }
+  }
+
+  mutating func writeConfiguration(_ value: UInt64, _ offset: Int, _ width: AccessWidth) {
+    for index in 0..<width.byteCount {
+      device.writeConfiguration(
+        UInt8(truncatingIfNeeded: value >> UInt64(8 * index)), at: offset + index)
+    }
+  }
+
+  // MARK: The driver
+
   /// The driver writes the status; 0 resets.
   mutating func writeStatus(_ value: UInt8) {
     guard value != 0 else {
@@ -79,6 +104,10 @@ struct VirtioCore<Device: VirtioDevice>: Sendable {
       let features = driverFeatures
       attempt { (core) throws(VirtioError) in
         try core.device.start(features: features, &core.queues)
+        // Drivers may fill queues, and say so, before the device looks at them.
+        for queue in core.queues.queues.indices where core.queues.queues[queue].isReady {
+          try core.device.notify(queue, &core.queues)
+        }
       }
     }
   }
@@ -101,6 +130,13 @@ struct VirtioCore<Device: VirtioDevice>: Sendable {
       taken = try core.device.receive(input, &core.queues)
     }
     return taken
+  }
+
+  var nextDeadline: VirtualInstant? { isLive ? device.nextDeadline : nil }
+
+  mutating func advance() {
+    guard isLive else { return }
+    attempt { (core) throws(VirtioError) in try core.device.advance(&core.queues) }
   }
 
   private mutating func attempt(_ body: (inout Self) throws(VirtioError) -> Void) {

@@ -1,5 +1,6 @@
 public import DeviceModel
 public import GuestMemory
+public import MachineTypes
 
 /// A device type behind a transport. Its methods are called one at a time.
 public protocol VirtioDevice: Sendable {
@@ -23,6 +24,10 @@ public protocol VirtioDevice: Sendable {
   /// Something came from outside while no driver is there. Returns how much of it was taken, to be dropped.
   mutating func dismiss(_ input: DeviceInput) -> Int
   mutating func writeConfiguration(_ value: UInt8, at offset: Int)
+  /// When `advance` next has something to do; `nil` for not at all.
+  var nextDeadline: VirtualInstant? { get }
+  /// Does what is due by now.
+  mutating func advance(_ queues: inout VirtioQueues) throws(VirtioError)
   /// Back to power-on; whatever is on its way to guest memory is waited for.
   mutating func reset()
 }
@@ -36,6 +41,8 @@ extension VirtioDevice {
   ) throws(VirtioError) -> Int { 1 }
   public mutating func dismiss(_ input: DeviceInput) -> Int { 1 }
   public mutating func writeConfiguration(_ value: UInt8, at offset: Int) {}
+  public var nextDeadline: VirtualInstant? { nil }
+  public mutating func advance(_ queues: inout VirtioQueues) throws(VirtioError) {}
 }
 
 /// A device's queues, and the memory that they lie in.

@@ -7,7 +7,7 @@ public import PCIBus
 ///
 /// BAR 0: the common configuration at 0, the interrupt status at 1000h, the device's configuration at
 /// 2000h, and a notification register for each queue from 3000h on, four bytes apart.
-public struct VirtioPCI<Device: VirtioDevice>: PCIDevice {
+public struct VirtioPCI<Device: VirtioDevice>: PCIDevice, TimedDevice {
   private var core: VirtioCore<Device>
   private let connector: PCIConnector
   private var configurationVector: UInt16 = noVector
@@ -19,6 +19,9 @@ public struct VirtioPCI<Device: VirtioDevice>: PCIDevice {
     core = VirtioCore(device, memory: memory)
     self.connector = connector
   }
+
+  /// The device type's half.
+  public var device: Device { core.device }
 
   // MARK: The function
 
@@ -72,12 +75,7 @@ public struct VirtioPCI<Device: VirtioDevice>: PCIDevice {
       connector.setLine(false)
       return UInt64(status)
     case Layout.device..<Layout.notify:
-      let bytes = core.device.configuration
-      let start = Int(offset - Layout.device)
-      return (0..<width.byteCount).reduce(UInt64(0)) { value, index in
-        let byte = start + index < bytes.count ? bytes[start + index] : 0
-        return value | UInt64(byte) << UInt64(8 * index)
-      }
+      return core.readConfiguration(Int(offset - Layout.device), width)
     default: return 0
     }
   }
@@ -88,11 +86,7 @@ public struct VirtioPCI<Device: VirtioDevice>: PCIDevice {
     switch offset {
     case ..<Layout.status: try writeCommon(value, offset, width)
     case Layout.device..<Layout.notify:
-      for index in 0..<width.byteCount {
-        core.device.writeConfiguration(
-          UInt8(truncatingIfNeeded: value >> UInt64(8 * index)),
-          at: Int(offset - Layout.device) + index)
-      }
+      core.writeConfiguration(value, Int(offset - Layout.device), width)
     case Layout.notify..<Layout.end:
       guard connector.isBusMaster else { return .none }
       core.notify(Int((offset - Layout.notify) / UInt64(Layout.notifyMultiplier)))
@@ -104,9 +98,18 @@ public struct VirtioPCI<Device: VirtioDevice>: PCIDevice {
 
   /// Something came from outside. Returns how much of it was taken.
   public mutating func receive(_ input: DeviceInput) -> Int {
+    // A kernel that takes over cuts devices off before it gives their memory to others.
+    guard connector.isBusMaster else { return 1 }
     let taken = core.receive(input)
     interrupt()
     return taken
+  }
+
+  public var nextDeadline: VirtualInstant? { core.nextDeadline }
+
+  public mutating func advance() {
+    core.advance()
+    interrupt()
   }
 
   public mutating func reset() {
