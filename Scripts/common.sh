@@ -19,9 +19,13 @@ as_root() {
   fi
 }
 
-# Fetches the package lists, once per process.
+# Fetches the package lists, once per process. One that cannot be had, as while a mirror changes, is no reason to stop:
+# whoever needs a package finds out whether it is there.
 update_package_lists() {
   [ -z "${package_lists_are_fresh:-}" ] || return 0
-  as_root apt-get update -qq >&2 || return $?
+  status=0
+  as_root apt-get update -qq >&2 || status=$?
+  [ "$status" -ne 126 ] || return 126
+  [ "$status" -eq 0 ] || say "some package lists cannot be fetched; going on with those at hand"
   package_lists_are_fresh=yes
 }

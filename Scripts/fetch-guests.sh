@@ -35,7 +35,7 @@ resolve() {
 offer_architecture() {
   [ "$(dpkg --print-architecture)" != "$1" ] || return 0
   dpkg --print-foreign-architectures | grep -qx "$1" && return 0
-  as_root dpkg --add-architecture "$1" && update_package_lists ||
+  as_root dpkg --add-architecture "$1" && package_lists_are_fresh="" && update_package_lists ||
     die "cannot add the architecture $1; run as root: dpkg --add-architecture $1 && apt-get update"
 }
 
