@@ -132,8 +132,9 @@ public final class TransferRing: Sendable {
   private static let entryCount = 256
   /// Stands for the poll of `wake` among the entries' numbers.
   private static let wakeNumber = UInt64.max
-  /// Reads larger than this are copied by the kernel's threads, not by the one that submits.
-  private static let mostInline = 64 << 10
+  /// Larger transfers are copied by the kernel's threads, not by the one that submits: beside others, so that it
+  /// can go on, and alone, where it would but wait for one switch of threads more.
+  private static let mostInline = (beside: 64 << 10, alone: 1 << 20)
   private static let mostAttempts = 1000
 
   private let ring: OpaquePointer
@@ -199,7 +200,9 @@ public final class TransferRing: Sendable {
     let rest = entry.rest
     let offset = transfer.offset &+ UInt64(entry.done)
     let file = transfer.file.file
-    let onWorker: Int32 = rest.byteCount > Self.mostInline || entry.attempts > 0 ? 1 : 0
+    let isAlone = state.free.count == state.entries.count - 1
+    let mostInline = isAlone ? Self.mostInline.alone : Self.mostInline.beside
+    let onWorker: Int32 = rest.byteCount > mostInline || entry.attempts > 0 ? 1 : 0
     // SAFETY: the runs live as long as the entry's buffer, and their list as long as the entry: until the
     // kernel has completed it. More than IOV_MAX runs are refused.
     let vectors = unsafe rest.vectors

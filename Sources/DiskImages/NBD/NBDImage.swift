@@ -36,10 +36,14 @@ public final class NBDImage: BlockBackend {
     let first = try NBDChannel(server, report: report)
     var channels = [first]
     if case .address = server, first.export.canConnectOften {
+      // A connection that the server does not want is done without.
       while channels.count < Self.mostConnections,
-        // One that a server does not want is done without.
-        let channel = try? NBDChannel(server, report: report), channel.export == first.export
+        let channel = try? NBDChannel(server, report: report)
       {
+        guard channel.export == first.export else {
+          channel.finish()
+          break
+        }
         channels.append(channel)
       }
     }
