@@ -145,7 +145,10 @@ extension CPU {
       }
       selectTLB()
       return .next
-    case .wbinvd, .invd, .wbnoinvd, .monitor, .mwait, .serialize, .pause: return .next
+    case .wbinvd, .invd, .wbnoinvd, .monitor, .mwait, .serialize: return .next
+    case .pause:
+      pause()
+      return .next
     case .clzero: return clearLine(op)
     default: return executeSystem(op, instruction, next: next)
     }

@@ -285,7 +285,7 @@ extension CPU {
     case .cwd: micro.handler = .cwd
     case .lahf: micro.handler = .lahf
     case .sahf: micro.handler = .sahf
-    case .nop, .endbr, .prefetch, .prefetchw, .pause, .lfence, .mfence, .sfence, .clflush,
+    case .nop, .endbr, .prefetch, .prefetchw, .lfence, .mfence, .sfence, .clflush,
       .clflushopt, .clwb:
       return lowerHint(instruction, &micro)
     case .clc, .stc, .cmc, .cld, .std, .cli, .sti:
@@ -301,7 +301,7 @@ extension CPU {
   /// its kin, which check it like a load and go cold.
   private func lowerHint(_ instruction: Instruction, _ micro: inout MicroInstruction) -> Bool {
     switch instruction.operation {
-    case .nop, .endbr, .prefetch, .prefetchw, .pause:
+    case .nop, .endbr, .prefetch, .prefetchw:
       micro.handler = .nop
       return true
     default: return false

@@ -50,6 +50,17 @@ extension BlockEmitter {
     return .emitted
   }
 
+  /// Counts PAUSEs; at the last the interpreter lets others have the host's processor.
+  mutating func emitPause(_ i: Instruction) -> Outcome {
+    code.bytes(0xF3, 0x90)
+    code.load32(Host.rcx, .state(StateOffset.pausesLeft))
+    code.address(Host.rcx, base: Host.rcx, -1, isWide: false)
+    code.store32(Host.rcx, .state(StateOffset.pausesLeft))
+    code.bytes(0xE3, 0x02, 0xEB, 0x05)  // jrcxz +2; jmp +5
+    jumpToSlowSite(i)
+    return .emitted
+  }
+
   private mutating func emitPushFlags(_ i: Instruction) -> Outcome {
     guard isSupervisor, Int(i.operandSize) == stackWidth else { return .refused }
     emitPushLookUp(i)

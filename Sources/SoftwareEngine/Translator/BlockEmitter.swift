@@ -213,9 +213,7 @@ import X86Decoder
       code.byte(i.opcode)
       return .emitted
     case .nop, .endbr, .prefetch, .prefetchw: return .emitted
-    case .pause:
-      code.bytes(0xF3, 0x90)
-      return .emitted
+    case .pause: return emitPause(i)
     case .lfence, .mfence, .sfence:
       code.bytes(0x0F, 0xAE, i.modRM)
       return .emitted

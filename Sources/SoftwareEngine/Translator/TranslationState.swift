@@ -39,6 +39,8 @@ struct TranslationState {
   var tlbSets: UInt64 = 0
   var level2: UInt64 = 0
   var jumps: UInt64 = 0
+  /// PAUSEs until the thread lets others have the processor (`CPU.pause`).
+  var pausesLeft = TranslationState.pauseLimit
   /// 0 while the guest's vector registers are in the host's.
   var vectorsAbsent: UInt32 = 1
   /// Whether the upper halves are, too.
@@ -47,6 +49,11 @@ struct TranslationState {
   var running: UInt32 = 0
   /// Which site translated code left at.
   var site: UInt32 = 0
+}
+
+extension TranslationState {
+  /// Some microseconds of waiting.
+  static let pauseLimit: UInt32 = 256
 }
 
 /// Byte offsets from the state, for translated code.
@@ -81,6 +88,7 @@ enum StateOffset {
   static let wordMask = field(\.wordMask)
   static let bitMask = field(\.bitMask)
   static let shortBitMask = field(\.shortBitMask)
+  static let pausesLeft = field(\.pausesLeft)
   static let vectorsAbsent = field(\.vectorsAbsent)
   static let vectorsAreWide = field(\.vectorsAreWide)
   static let running = field(\.running)

@@ -1,0 +1,15 @@
+import CHost
+
+extension CPU {
+  /// PAUSE: a loop waits for another virtual CPU, whose thread may be waiting for this one's host processor, where virtual
+  /// CPUs outnumber those. After some of them the thread lets others run.
+  func pause() {
+    chost_pause()
+    if state.translation.pausesLeft > 1 {
+      state.translation.pausesLeft &-= 1
+    } else {
+      state.translation.pausesLeft = TranslationState.pauseLimit
+      chost_yield()
+    }
+  }
+}
