@@ -3,6 +3,7 @@ import DiskImages
 import FileSharing
 import FoundationEssentials
 import HostSystem
+import Networks
 
 extension VirtioBlockDeviceConfiguration {
   /// Opens and locks the image.
@@ -32,6 +33,17 @@ extension VirtioFileSystemDeviceConfiguration {
     } catch {
       throw .unreadableFile(
         what: "shared folder", path: directoryURL.path, reason: "\(error)")
+    }
+  }
+}
+
+extension VirtioSocketDeviceConfiguration {
+  /// Begins to listen.
+  func open() throws(ConfigurationError) -> UnixSocketBridge {
+    do {
+      return try UnixSocketBridge(path: socketURL.path)
+    } catch {
+      throw .cannotListen(path: socketURL.path, reason: "\(error)")
     }
   }
 }
