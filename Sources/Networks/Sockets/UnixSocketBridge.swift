@@ -79,7 +79,11 @@ public final class UnixSocketBridge: SocketBackend {
   }
 
   public func drop(_ connection: SocketConnection) {
-    let isKnown = control.withLock { $0.sockets.removeValue(forKey: connection) != nil }
+    let isKnown = control.withLock { control in
+      // A guest that begins connections and gives them up must not pile them up.
+      control.wanted.removeAll { $0 == connection }
+      return control.sockets.removeValue(forKey: connection) != nil
+    }
     if isKnown { wake.signal() }
   }
 
