@@ -42,7 +42,7 @@ let package = Package(
   ],
   targets: [
     // Vocabulary.
-    .target(name: "CHost"),
+    .target(name: "CHost", linkerSettings: [.linkedLibrary("uring")]),
     module("Bits"),
     module("MachineTypes", ["Bits"]),
     module("X86", ["Bits", "MachineTypes"]),
@@ -67,10 +67,12 @@ let package = Package(
     // Devices.
     module("DeviceModel", ["MachineTypes", "GuestMemory", "HostSystem"]),
     module("ChipsetDevices", ["DeviceModel", "MachineTypes", "Bits"]),
-    module("DiskImages", ["DeviceModel", "HostSystem"]),
+    .systemLibrary(name: "CCompression", providers: [.apt(["zlib1g-dev", "libzstd-dev"])]),
+    .systemLibrary(name: "CNBD", providers: [.apt(["libnbd-dev"])]),
+    module("DiskImages", ["DeviceModel", "HostSystem", "MachineTypes", "CCompression", "CNBD"]),
     module("FileSharing", ["DeviceModel", "HostSystem"]),
     .systemLibrary(name: "CSlirp", providers: [.apt(["libslirp-dev"])]),
-    module("Networks", ["DeviceModel", "HostSystem", "CSlirp"]),
+    module("Networks", ["DeviceModel", "HostSystem", "MachineTypes", "CSlirp"]),
     module("PCIBus", ["DeviceModel", "MachineTypes", "Bits"]),
     module(
       "VirtioDevices", ["DeviceModel", "GuestMemory", "HostSystem", "MachineTypes", "PCIBus"]),
@@ -92,7 +94,8 @@ let package = Package(
     .executableTarget(
       name: "MartletCLI",
       dependencies: [
-        "Martlet", "EngineInterface", "HostSystem", "DeviceModel", "Networks", "FileSharing",
+        "Martlet", "EngineInterface", "HostSystem", "DeviceModel", "DiskImages", "Networks",
+        "FileSharing",
         argumentParser,
         logging, yams,
       ],
@@ -143,8 +146,19 @@ let package = Package(
         "VirtioDevices", "PCIBus", "DeviceModel", "GuestMemory", "HostSystem", "MachineTypes",
         "MartletTesting",
       ]),
-    tests("NetworkTests", ["Networks", "DeviceModel", "HostSystem"]),
-    tests("DiskImageTests", ["DiskImages", "DeviceModel", "HostSystem"]),
+    tests(
+      "NetworkTests", ["Networks", "DeviceModel", "HostSystem", "MachineTypes", "MartletTesting"]),
+    .target(name: "HammerPlan", path: "Tests/HammerPlan", swiftSettings: testSettings),
+    .executableTarget(
+      name: "martlet-disk-hammer",
+      dependencies: ["DiskImages", "DeviceModel", "HostSystem", "HammerPlan"],
+      path: "Tests/DiskHammer", swiftSettings: testSettings),
+    tests(
+      "DiskImageTests",
+      [
+        "DiskImages", "DeviceModel", "HostSystem", "MachineTypes", "MartletTesting", "HammerPlan",
+        "martlet-disk-hammer", "MartletCLI",
+      ]),
     tests("FileSharingTests", ["FileSharing", "DeviceModel", "HostSystem", "MartletTesting"]),
     tests(
       "ParavirtualizationTests",
@@ -158,7 +172,7 @@ let package = Package(
         "Martlet", "MartletCLI", "MartletTesting", "DeviceModel", "EngineInterface",
         "HostSystem", "MachineTypes", "X86", argumentParser,
       ]),
-    tests("GuestBootTests", ["Martlet", "HostSystem"]),
+    tests("GuestBootTests", ["Martlet", "HostSystem", "DiskImages"]),
   ]
 )
 
@@ -170,6 +184,9 @@ if Context.environment["MARTLET_FUZZ"] != nil {
       name: "martlet-fuzz",
       dependencies: [
         "CFuzzer", "X86Decoder", "BootLoaders", "FirmwareTables", "GuestMemory", "MachineTypes",
+        "ChipsetDevices", "DeviceModel", "HostSystem", "MartletTesting", "Networks", "PCIBus",
+        "VirtioDevices",
+        "DiskImages",
       ],
       path: "Tests/Fuzzing", swiftSettings: testSettings),
   ]

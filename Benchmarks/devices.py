@@ -19,7 +19,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
 MACHINE = pathlib.Path(os.environ.get("MARTLET_GUESTS") or CACHE / "martlet" / "guests") / "benchmark-machine"
-APPEND = "console=ttyS0 root=/dev/vda rw init=/bin/sh quiet panic=-1 nokaslr {} -- /devices-init"
+APPEND = "console=ttyS0 root=/dev/vda rw init=/devices-init quiet panic=-1 nokaslr {}"
 MEMORY = "1G"
 TIME_LIMIT = 600
 SCRATCH = 1 << 30
@@ -112,7 +112,8 @@ def measure_disk(contestant, directory, seconds, form):
 
 def measure_host(contestant, seconds):
     port = free_port()
-    server = subprocess.Popen(["iperf3", "-s", "-B", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(["iperf3", "-s", "-B", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
     try:
         words = (f"bench.role=client bench.seconds={seconds} bench.address=10.0.2.15/24 "
                  f"bench.server=10.0.2.2:{port} bench.peer=host")
@@ -146,12 +147,14 @@ def show(medians):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="disk,network", help="disk, network or both with a comma")
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("BENCH_RUNS", 3)))
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement")
-    parser.add_argument("--formats", default=",".join(FORMATS), help="of the scratch disk, or none")
+    parser.add_argument("--formats", default=",".join(FORMATS), help="of the scratch disk")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--martlet", type=pathlib.Path, default=ROOT / ".build" / "release" / "martlet")
     options = parser.parse_args()
+    only = options.only.split(",")
     subprocess.run([ROOT / "Scripts" / "build-benchmark-disk.sh", options.martlet], check=True)
     contestants = [QEMU(), Martlet(options.martlet)]
     rounds = {contestant.name: [] for contestant in contestants}
@@ -160,10 +163,11 @@ def main():
             print(f"round {number + 1} of {options.rounds}", flush=True)
             for contestant in contestants:
                 rates = {}
-                for form in filter(lambda form: form in FORMATS, options.formats.split(",")):
+                for form in options.formats.split(",") if "disk" in only else ():
                     rates |= measure_disk(contestant, directory, options.seconds, form)
-                rates |= measure_host(contestant, options.seconds)
-                rates |= measure_pair(contestant, directory, options.seconds)
+                if "network" in only:
+                    rates |= measure_host(contestant, options.seconds)
+                    rates |= measure_pair(contestant, directory, options.seconds)
                 rounds[contestant.name].append(rates)
     medians = {who: {name: statistics.median(run[name] for run in runs) for name in runs[0]}
                for who, runs in rounds.items()}

@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -50,6 +51,8 @@ COMPUTE = INTEGER + GROUPS["scalar floating point"] + GROUPS["packed floating po
 # The programs of the small guest by what `--only` calls them.
 PROGRAMS = {"loop": "integer-loop", "compute": "compute-kernels", "system": "system-work"}
 PARTS = ["boot", *PROGRAMS, "programs"]
+# What devices.py measures.
+DEVICE_PARTS = ["disk", "network"]
 
 
 def build(directory):
@@ -247,23 +250,43 @@ def show(medians):
 
 
 def parse_only(text):
-    parts = PARTS if text == "all" else text.split(",")
+    everything = PARTS + DEVICE_PARTS
+    parts = everything if text == "all" else text.split(",")
     for part in parts:
-        if part not in PARTS:
-            raise argparse.ArgumentTypeError(f"'{part}' is none of all, {', '.join(PARTS)}")
+        if part not in everything:
+            raise argparse.ArgumentTypeError(f"'{part}' is none of all, {', '.join(everything)}")
     return parts
+
+
+def measure_devices(options, parts):
+    """Returns the exit status of devices.py, which says itself what it found."""
+    if os.getuid() != 0:
+        print(f"skipped {' and '.join(parts)}: making their guest needs root")
+        return 0
+    program = ROOT / "Benchmarks" / "devices.py"
+    return subprocess.run([program, "--only", ",".join(parts), "--rounds", str(options.rounds), "--martlet",
+                           options.martlet], check=False).returncode
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("BENCH_RUNS", 3)))
-    parser.add_argument("--only", type=parse_only, default=PARTS, metavar="PART[,PART]...",
-                        help=f"all (default), {', '.join(PARTS)}")
+    parser.add_argument("--only", type=parse_only, default=PARTS + DEVICE_PARTS,
+                        metavar="PART[,PART]...", help=f"all (default), {', '.join(PARTS + DEVICE_PARTS)}")
     parser.add_argument("--json", type=pathlib.Path,
                         help="write all results here (default: Benchmarks/results/TIME.json)")
     parser.add_argument("--martlet", type=pathlib.Path,
                         default=ROOT / ".build" / "release" / "martlet")
     options = parser.parse_args()
+    devices = [part for part in options.only if part in DEVICE_PARTS]
+    options.only = [part for part in options.only if part in PARTS]
+    if options.only:
+        measure_processor(options)
+    if devices:
+        sys.exit(measure_devices(options, devices))
+
+
+def measure_processor(options):
     if "programs" in options.only:
         subprocess.run([ROOT / "Scripts" / "build-benchmark-root.sh"], check=True)
     with tempfile.TemporaryDirectory() as directory:

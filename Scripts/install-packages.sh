@@ -2,15 +2,16 @@
 # Installs the Debian packages that a task needs, as root or with sudo; where neither is to be had, says
 # which are missing.
 #
-# usage: install-packages.sh run|test|bench
+# usage: install-packages.sh run|test|system|bench
 set -eu
 . "$(dirname "$0")/common.sh"
 
 case "${1:-}" in
-run) wanted="busybox-static gzip libslirp-dev" ;;
-test) wanted="busybox-static gzip gcc libc6-dev libzydis-dev libslirp-dev acpica-tools dmidecode" ;;
-bench) wanted="busybox-static gzip libslirp-dev qemu-system-x86 gcc libc6-dev python3 mmdebstrap" ;;
-*) die "usage: install-packages.sh run|test|bench" ;;
+run) wanted="busybox-static gzip libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev" ;;
+test) wanted="busybox-static gzip gcc libc6-dev libzydis-dev libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev acpica-tools dmidecode qemu-utils nbdkit" ;;
+system) wanted="libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev mmdebstrap e2fsprogs fdisk openssh-client python3 qemu-system-x86" ;;
+bench) wanted="busybox-static gzip libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev qemu-system-x86 qemu-utils gcc libc6-dev python3 mmdebstrap e2fsprogs iperf3" ;;
+*) die "usage: install-packages.sh run|test|system|bench" ;;
 esac
 
 command -v dpkg-query >/dev/null || die "this is no Debian system; install by hand: $wanted"

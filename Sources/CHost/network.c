@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -74,7 +75,10 @@ int chost_accept(int socket) {
   return file;
 }
 
-long chost_send_message(int file, const void *bytes, unsigned long count) {
-  long sent = send(file, bytes, count, MSG_NOSIGNAL);
-  return sent < 0 && errno == ENOTSOCK ? write(file, bytes, count) : sent;
+long chost_send_message(int file, const void *header, unsigned long header_count, const void *body,
+                        unsigned long body_count) {
+  struct iovec parts[] = {{(void *)header, header_count}, {(void *)body, body_count}};
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+  long sent = sendmsg(file, &message, MSG_NOSIGNAL);
+  return sent < 0 && errno == ENOTSOCK ? writev(file, parts, 2) : sent;
 }

@@ -9,16 +9,24 @@ final class RequestThreads: Sendable {
   }
 
   private struct Queue: Sendable {
-    var waiting: [Work] = []
+    var waiting: ArraySlice<Work> = []
     var isClosing = false
   }
 
   private let queue = Monitor(Queue())
   private let threads = Monitor<[HostThread]>([])
 
+  convenience init(
+    count: Int, perform: @escaping @Sendable (BlockRequest) throws(HostError) -> Void
+  ) throws(HostError) {
+    try self.init(count: count) { (request) throws(BlockError) in
+      do throws(HostError) { try perform(request) } catch { throw BlockError(error) }
+    }
+  }
+
   /// - Parameter perform: carries out one request; on `count` threads at once.
   init(
-    count: Int, perform: @escaping @Sendable (BlockRequest) throws(HostError) -> Void
+    count: Int, perform: @escaping @Sendable (BlockRequest) throws(BlockError) -> Void
   ) throws(HostError) {
     for _ in 0..<count {
       let thread = try HostThread(name: "disk") { [queue] in Self.work(queue, perform) }
@@ -33,7 +41,7 @@ final class RequestThreads: Sendable {
     _ request: BlockRequest,
     completion: @escaping @Sendable (Result<Void, BlockError>) -> Void
   ) {
-    queue.update { $0.waiting.append(Work(request: request, completion: completion)) }
+    queue.updateForOne { $0.waiting.append(Work(request: request, completion: completion)) }
   }
 
   /// Waits until everything is done. Once.
@@ -44,7 +52,7 @@ final class RequestThreads: Sendable {
   }
 
   private static func work(
-    _ queue: Monitor<Queue>, _ perform: (BlockRequest) throws(HostError) -> Void
+    _ queue: Monitor<Queue>, _ perform: (BlockRequest) throws(BlockError) -> Void
   ) {
     while true {
       let work: Work? = queue.wait { queue -> Work?? in
@@ -52,12 +60,16 @@ final class RequestThreads: Sendable {
         return queue.isClosing ? .some(nil) : nil
       }
       guard let work else { return }
-      do throws(HostError) {
+      do throws(BlockError) {
         try perform(work.request)
         work.completion(.success(()))
       } catch {
-        work.completion(.failure(error.isOutOfSpace ? .noSpace : .host(error)))
+        work.completion(.failure(error))
       }
     }
   }
+}
+
+extension BlockError {
+  init(_ error: HostError) { self = error.isOutOfSpace ? .noSpace : .host(error) }
 }

@@ -1,9 +1,9 @@
 public import DeviceModel
 public import HostSystem
 
-/// A raw image that is only read, and what a machine writes in a temporary file that goes away with it.
+/// An image that is only read, and what a machine writes in a temporary file that goes away with it.
 public final class TemporaryOverlay: BlockBackend {
-  private let base: ImageFile
+  private let base: any BlockBackend
   private let threads: RequestThreads
 
   public let byteCount: UInt64
@@ -15,19 +15,19 @@ public final class TemporaryOverlay: BlockBackend {
   private static let clusterByteCount: UInt64 = 4096
 
   /// - Parameters:
-  ///   - path: the image, which other machines may read at the same time.
+  ///   - base: what is read where nothing was written. It is closed with the overlay.
   ///   - directory: where the temporary file lies, without a name.
-  public init(path: String, temporaryDirectory directory: String) throws(HostError) {
-    let base = try ImageFile(path: path, isReadOnly: true)
-    let overlay = try ImageFile(temporaryIn: directory)
+  public init(
+    _ base: any BlockBackend, temporaryDirectory directory: String
+  ) throws(HostError) {
     self.base = base
-    byteCount = try base.byteCount() & ~511
-    let clusters = Int((byteCount + Self.clusterByteCount - 1) / Self.clusterByteCount)
-    let written = Monitor([Bool](repeating: false, count: clusters))
-    threads = try RequestThreads(count: 1) { (request) throws(HostError) in
-      try written.withLock { (written) throws(HostError) in
-        try Self.perform(request, base, overlay, &written)
-      }
+    byteCount = base.byteCount
+    let overlay = try ImageFile(temporaryIn: directory)
+    let clusters = (byteCount + Self.clusterByteCount - 1) / Self.clusterByteCount
+    let layers = Monitor(
+      Layers(base: base, overlay: overlay, written: ClusterSet(count: Int(clusters))))
+    threads = try RequestThreads(count: 1) { (request) throws(BlockError) in
+      try layers.withLock { (layers) throws(BlockError) in try layers.perform(request) }
     }
   }
 
@@ -40,53 +40,91 @@ public final class TemporaryOverlay: BlockBackend {
 
   public func close() throws(BlockError) {
     threads.finish()
-    base.unlock()
+    try base.close()
   }
 
-  private static func perform(
-    _ request: BlockRequest, _ base: ImageFile, _ overlay: ImageFile, _ written: inout [Bool]
-  ) throws(HostError) {
-    switch request {
-    case .read(let offset, let buffer):
+  /// A bit for each cluster.
+  private struct ClusterSet: Sendable {
+    let count: Int
+    private var words: [UInt64]
+
+    init(count: Int) {
+      self.count = count
+      words = [UInt64](repeating: 0, count: (count + 63) / 64)
+    }
+
+    subscript(index: Int) -> Bool { words[index / 64] >> UInt64(index % 64) & 1 != 0 }
+
+    mutating func insert(_ index: Int) { words[index / 64] |= 1 << UInt64(index % 64) }
+  }
+
+  private struct Layers: Sendable {
+    let base: any BlockBackend
+    let overlay: ImageFile
+    var written: ClusterSet
+
+    mutating func perform(_ request: BlockRequest) throws(BlockError) {
+      switch request {
+      case .read(let offset, let buffer): try read(into: buffer, at: offset)
+      case .write(let offset, let buffer, _):
+        try prepare(offset, UInt64(buffer.byteCount))
+        try write(buffer, at: offset)
+      case .writeZeroes(let offset, let count, _):
+        try prepare(offset, count)
+        try write(MemorySegments(zeroed: Int(count)), at: offset)
+      // Nothing of it outlives the machine.
+      case .flush, .discard: break
+      }
+    }
+
+    private func read(into buffer: MemorySegments, at offset: UInt64) throws(BlockError) {
       var done: UInt64 = 0
       while done < UInt64(buffer.byteCount) {
         let position = offset + done
         let cluster = Int(position / clusterByteCount)
+        let limit = offset + UInt64(buffer.byteCount)
         var end = cluster + 1
-        while end < written.count, written[end] == written[cluster] { end += 1 }
-        let count = min(
-          UInt64(end) * clusterByteCount - position, UInt64(buffer.byteCount) - done)
-        let layer = written[cluster] ? overlay : base
-        try layer.read(into: buffer.slice(from: Int(done), count: Int(count)), at: position)
+        while UInt64(end) * clusterByteCount < limit, written[end] == written[cluster] { end += 1 }
+        let count = min(UInt64(end) * clusterByteCount - position, limit - position)
+        let part = buffer.slice(from: Int(done), count: Int(count))
+        if written[cluster] {
+          try overlay.attempt { (file) throws(HostError) in try file.read(into: part, at: position)
+          }
+        } else {
+          try base.performAndWait(.read(offset: position, into: part))
+        }
         done += count
       }
-    case .write(let offset, let buffer, _):
-      try prepare(offset, UInt64(buffer.byteCount), base, overlay, &written)
-      try overlay.write(from: buffer, at: offset)
-    case .writeZeroes(let offset, let count, _):
-      try prepare(offset, count, base, overlay, &written)
-      try overlay.write(from: MemorySegments(zeroed: Int(count)), at: offset)
-    // Nothing of it outlives the machine.
-    case .flush, .discard: break
+    }
+
+    private func write(_ buffer: MemorySegments, at offset: UInt64) throws(BlockError) {
+      try overlay.attempt { (file) throws(HostError) in try file.write(from: buffer, at: offset) }
+    }
+
+    /// Marks the clusters of a write, and brings along the rest of those that it covers in part.
+    private mutating func prepare(_ offset: UInt64, _ count: UInt64) throws(BlockError) {
+      guard count > 0 else { return }
+      let first = Int(offset / clusterByteCount)
+      let last = Int((offset + count - 1) / clusterByteCount)
+      for cluster in first...last where !written[cluster] {
+        let start = UInt64(cluster) * clusterByteCount
+        if start < offset || start + clusterByteCount > offset + count {
+          let length = min(clusterByteCount, base.byteCount - start)
+          let contents = MemorySegments(zeroed: Int(length))
+          try base.performAndWait(.read(offset: start, into: contents))
+          try write(contents, at: start)
+        }
+        written.insert(cluster)
+      }
     }
   }
+}
 
-  /// Marks the clusters of a write, and brings along the rest of those that it covers in part.
-  private static func prepare(
-    _ offset: UInt64, _ count: UInt64, _ base: ImageFile, _ overlay: ImageFile,
-    _ written: inout [Bool]
-  ) throws(HostError) {
-    guard count > 0 else { return }
-    let first = Int(offset / clusterByteCount)
-    let last = Int((offset + count - 1) / clusterByteCount)
-    for cluster in first...last where !written[cluster] {
-      let start = UInt64(cluster) * clusterByteCount
-      if start < offset || start + clusterByteCount > offset + count {
-        let contents = MemorySegments(zeroed: Int(clusterByteCount))
-        try base.read(into: contents, at: start)
-        try overlay.write(from: contents, at: start)
-      }
-      written[cluster] = true
-    }
+extension BlockBackend {
+  /// Carries a request out and waits for it; on a thread that may wait.
+  func performAndWait(_ request: BlockRequest) throws(BlockError) {
+    let outcome = Monitor<Result<Void, BlockError>?>(nil)
+    submit(request) { result in outcome.update { $0 = result } }
+    try outcome.wait { $0 }.get()
   }
 }

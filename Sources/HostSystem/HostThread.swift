@@ -18,7 +18,8 @@ public final class HostThread: Sendable {
   }
 
   /// Starts `body` on a thread of its own, with all signals blocked save those that engines raise on
-  /// purpose, so that the process's signals arrive at its main thread.
+  /// purpose, so that the process's signals arrive at its main thread, and a write to somebody who has gone is an
+  /// error of that write (a library below may not ask for that itself: libslirp does not).
   ///
   /// - Parameters:
   ///   - name: shown by debuggers, 15 bytes at most.
@@ -59,7 +60,7 @@ private func threadMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRa
   let start = unsafe Unmanaged<HostThread.Start>.fromOpaque(argument!).takeRetainedValue()
   var blocked = sigset_t()
   unsafe sigemptyset(&blocked)
-  for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH] {
+  for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH, SIGPIPE] {
     unsafe sigaddset(&blocked, signal)
   }
   unsafe pthread_sigmask(SIG_BLOCK, &blocked, nil)

@@ -3,7 +3,7 @@ private import Glibc
 
 /// A file or block device that holds a disk image: transfers at offsets, and a lock.
 public final class ImageFile: Sendable {
-  private let file: Int32
+  let file: Int32
   public let isReadOnly: Bool
 
   /// Opens the file and locks it: shared for reading, exclusively for writing. The lock is an open file
@@ -25,6 +25,16 @@ public final class ImageFile: Sendable {
     guard chost_lock_file(file, isReadOnly ? 0 : 1) == 0 else { throw .current("fcntl") }
   }
 
+  /// Makes a new file for writing, and locks it.
+  ///
+  /// - Throws: `EEXIST` if there is one of this name.
+  public init(creating path: String) throws(HostError) {
+    isReadOnly = false
+    file = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard file >= 0 else { throw .current("open") }
+    guard chost_lock_file(file, 1) == 0 else { throw .current("fcntl") }
+  }
+
   /// Makes a file without a name, which goes away with this object.
   public init(temporaryIn directory: String) throws(HostError) {
     isReadOnly = false
@@ -42,6 +52,13 @@ public final class ImageFile: Sendable {
     let end = lseek(file, 0, SEEK_END)
     guard end >= 0 else { throw .current("lseek") }
     return UInt64(end)
+  }
+
+  /// It grows when something is written beyond its end, and what is between reads as zeroes.
+  public func isRegularFile() throws(HostError) -> Bool {
+    var status = stat()
+    guard unsafe fstat(file, &status) == 0 else { throw .current("fstat") }
+    return status.st_mode & S_IFMT == S_IFREG
   }
 
   /// Fills the buffer from `offset` on; what lies beyond the end of the file reads as zeroes.
@@ -86,9 +103,33 @@ public final class ImageFile: Sendable {
     return done
   }
 
+  /// Whether the host begins writes to the file without waiting (RWF_NOWAIT), found out by writing the buffer.
+  public func writeProbing(from buffer: MemorySegments, at offset: UInt64) throws(HostError) -> Bool
+  {
+    let count = unsafe buffer.vectors.withUnsafeBufferPointer {
+      // SAFETY: as in `transfer`.
+      unsafe chost_write_without_waiting(
+        file, $0.baseAddress, Int32(min($0.count, 1024)), Int64(offset))
+    }
+    let canStart = count >= 0 || errno == EAGAIN
+    let done = max(0, count)
+    try write(
+      from: buffer.slice(from: done, count: buffer.byteCount - done), at: offset + UInt64(done))
+    return canStart
+  }
+
   /// Makes what was written durable.
   public func flush() throws(HostError) {
     guard fdatasync(file) == 0 else { throw .current("fdatasync") }
+  }
+
+  /// Makes the range read as zeroes and keeps its space.
+  ///
+  /// - Throws: `EOPNOTSUPP` where the file system cannot.
+  public func zeroRange(at offset: UInt64, byteCount: UInt64) throws(HostError) {
+    guard chost_zero_range(file, Int64(offset), Int64(byteCount)) == 0 else {
+      throw .current("fallocate")
+    }
   }
 
   /// Gives the range's space back; it reads as zeroes afterwards.

@@ -23,6 +23,14 @@ package import Glibc
       vectors: [iovec(iov_base: buffer.start, iov_len: byteCount)], owner: buffer)
   }
 
+  /// The parts one after the other, as one buffer.
+  public init(joining parts: [MemorySegments]) {
+    unsafe self.init(
+      vectors: parts.flatMap { unsafe $0.vectors }, owner: Owners(parts.map(\.owner)))
+  }
+
+  public var runCount: Int { unsafe vectors.count }
+
   /// The `count` bytes from `offset` on; both within this buffer.
   public func slice(from offset: Int, count: Int) -> MemorySegments {
     precondition(offset >= 0 && count >= 0 && count <= byteCount - min(offset, byteCount))
@@ -89,6 +97,12 @@ package import Glibc
       skip = 0
     }
   }
+}
+
+private final class Owners: Sendable {
+  private let owners: [any AnyObject & Sendable]
+
+  init(_ owners: [any AnyObject & Sendable]) { self.owners = owners }
 }
 
 @safe private final class HeapBuffer: @unchecked Sendable {

@@ -34,11 +34,16 @@ public final class MessageDescriptor: Sendable {
     case failed
   }
 
-  public func send(_ bytes: [UInt8]) -> Outcome {
+  /// Sends one message of two parts.
+  public func send(_ header: [UInt8], _ body: [UInt8]) -> Outcome {
     while true {
-      // SAFETY: the pointer and count describe the same buffer, for the length of the call.
-      let count = unsafe bytes.withUnsafeBytes {
-        unsafe chost_send_message(descriptor, $0.baseAddress, UInt($0.count))
+      // SAFETY: each pointer and count describe the same buffer, for the length of the call.
+      let count = unsafe header.withUnsafeBytes { first in
+        unsafe body.withUnsafeBytes { second in
+          unsafe chost_send_message(
+            descriptor, first.baseAddress, UInt(first.count), second.baseAddress,
+            UInt(second.count))
+        }
       }
       if count >= 0 { return .done }
       switch errno {
@@ -49,22 +54,40 @@ public final class MessageDescriptor: Sendable {
     }
   }
 
-  /// The next message; empty if there is none, `nil` at the end.
-  public func receive(atMost limit: Int) -> [UInt8]? {
+  public func send(_ bytes: [UInt8]) -> Outcome { send([], bytes) }
+
+  /// The next message, in two parts, the first as long as it is told if the message has so much; empty if there is
+  /// none, `nil` at the end.
+  public func receive(
+    headerByteCount: Int, atMost limit: Int
+  ) -> (header: [UInt8], body: [UInt8])? {
     while true {
       var result = 0
-      let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, initialized in
-        // SAFETY: the buffer has room for `limit` bytes and `read` initializes `result` of them.
-        result = unsafe read(descriptor, buffer.baseAddress, limit)
-        initialized = max(0, result)
+      var header = [UInt8](repeating: 0, count: headerByteCount)
+      let body = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, initialized in
+        unsafe header.withUnsafeMutableBytes { first in
+          var parts = unsafe [
+            iovec(iov_base: first.baseAddress, iov_len: first.count),
+            iovec(iov_base: buffer.baseAddress, iov_len: limit),
+          ]
+          // SAFETY: both buffers have room for what their parts say; `readv` initializes `result` bytes of them, the
+          // first part's first.
+          result = unsafe readv(descriptor, &parts, 2)
+        }
+        initialized = max(0, result - headerByteCount)
       }
-      if result > 0 { return bytes }
+      if result > 0 { return (Array(header.prefix(result)), body) }
       if result == 0 { return nil }
       switch errno {
       case EINTR: continue
-      case EAGAIN: return []
+      case EAGAIN: return ([], [])
       default: return nil
       }
     }
+  }
+
+  /// The next message; empty if there is none, `nil` at the end.
+  public func receive(atMost limit: Int) -> [UInt8]? {
+    receive(headerByteCount: 0, atMost: limit)?.body
   }
 }

@@ -50,6 +50,15 @@ private import Glibc
     }
   }
 
+  /// Runs `body` with the lock held and wakes one of those that wait, where one is enough.
+  public func updateForOne<Result>(_ body: (inout Value) -> Result) -> Result {
+    withLock { value in
+      let result = body(&value)
+      unsafe pthread_cond_signal(condition)
+      return result
+    }
+  }
+
   /// Waits until `body`, called with the lock held, returns a value.
   public func wait<Result>(until body: (inout Value) -> Result?) -> Result {
     withLock { value in

@@ -23,13 +23,17 @@ func internetSum(_ bytes: [UInt8], from start: Int, to end: Int, initial: UInt64
   var position = start
   let span = unsafe bytes.span.bytes
   // Words of either byte order add up to the same sum, but for its byte order (RFC 1071 §2 B).
-  while position + 4 <= end {
-    sum &+= UInt64(unsafe span.unsafeLoadUnaligned(fromByteOffset: position, as: UInt32.self))
-    position += 4
+  var high: UInt64 = 0
+  while position + 8 <= end {
+    let words = unsafe span.unsafeLoadUnaligned(fromByteOffset: position, as: UInt64.self)
+    sum &+= words & 0xFFFF_FFFF
+    high &+= words >> 32
+    position += 8
   }
+  sum += high
   while sum >> 16 != 0 { sum = (sum & 0xFFFF) + (sum >> 16) }
   sum = UInt64(UInt16(truncatingIfNeeded: sum).byteSwapped) + initial
-  if position + 2 <= end {
+  while position + 2 <= end {
     sum += UInt64(bytes[position]) << 8 | UInt64(bytes[position + 1])
     position += 2
   }

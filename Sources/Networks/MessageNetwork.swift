@@ -15,8 +15,9 @@ public final class MessageNetwork: NetworkBackend {
   private let wake: WakeDescriptor
   private let control = Monitor(Control())
 
-  /// The largest frame with its header.
-  static let mostBytes = NetworkHeader.byteCount + 65_536 + 22
+  /// The largest frame, and the same with its header.
+  private static let mostFrameBytes = 65_536 + 22
+  static let mostBytes = NetworkHeader.byteCount + mostFrameBytes
 
   /// Plugs into a TAP device, which is made if it is not there and the process may do so.
   public init(tapDevice name: String) throws {
@@ -55,8 +56,7 @@ public final class MessageNetwork: NetworkBackend {
   }
 
   public func send(_ packet: NetworkPacket) -> Bool {
-    let message = NetworkHeader.bytes(of: packet) + packet.bytes
-    guard port.send(message) == .full else { return true }
+    guard port.send(NetworkHeader.bytes(of: packet), packet.bytes) == .full else { return true }
     control.withLock { $0.isFull = true }
     wake.signal()
     return false
@@ -102,12 +102,16 @@ public final class MessageNetwork: NetworkBackend {
       guard refused.isEmpty, isOpen, !polls[1].subtracting(.writable).isEmpty else { continue }
       // Not for ever without a look at the other things.
       for _ in 0..<64 where refused.isEmpty {
-        guard let message = port.receive(atMost: Self.mostBytes) else {
+        let message = port.receive(
+          headerByteCount: NetworkHeader.byteCount, atMost: Self.mostFrameBytes)
+        guard let message else {
           isOpen = false
           break
         }
-        if message.isEmpty { break }
-        guard let packet = NetworkHeader.packet(from: message) else { continue }
+        if message.header.isEmpty { break }
+        guard let packet = NetworkHeader.packet(from: message.header, frame: message.body) else {
+          continue
+        }
         for packet in packet.finished(for: accepted()) where !refused.isEmpty || !receive(packet) {
           refused.append(packet)
         }

@@ -11,6 +11,7 @@ import HostSystem
   private var stack: OpaquePointer?
   private var polls = PollSet()
   private var timers: [SlirpTimer] = []
+  private var assembly = DatagramAssembly()
   /// What the device refused, in order.
   private var undelivered: [NetworkPacket] = []
   private var deliver: (NetworkPacket) -> Bool = { _ in true }
@@ -88,7 +89,7 @@ import HostSystem
   }
 
   private func input(_ packet: NetworkPacket) {
-    var packet = packet
+    guard var packet = assembly.add(packet) else { return }
     packet.completeChecksum()
     let bytes = packet.bytes
     unsafe bytes.withUnsafeBufferPointer {

@@ -24,12 +24,13 @@ public struct PCIIdentity: Hashable, Sendable {
   }
 }
 
-/// The 256 registers of a function with a type 0 header (PCI 3.0 §6.1). Which bits a guest may change
-/// is a mask beside them.
+/// The 256 registers of a function with a type 0 header (PCI 3.0 §6.1), or of a bridge, whose header is of type 1. Which
+/// bits a guest may change is a mask beside them.
 struct ConfigurationSpace: Sendable {
   enum Register {
     static let command = 0x04
     static let status = 0x06
+    static let headerType = 0x0E
     static let firstBaseAddress = 0x10
     static let capabilities = 0x34
     static let interruptLine = 0x3C
@@ -48,6 +49,10 @@ struct ConfigurationSpace: Sendable {
   /// STATUS: a capability list; an interrupt waits.
   private static let hasCapabilities: UInt16 = 1 << 4
   static let interruptStatus: UInt16 = 1 << 3
+  /// A base address of 64 bits (PCI 3.0 §6.2.5.1).
+  private static let isWideAddress: UInt8 = 1 << 2
+  /// HEADER TYPE: the device has more functions than this one.
+  static let isMultifunction: UInt8 = 1 << 7
 
   private var bytes: [UInt8]
   private var writable: [UInt8]
@@ -55,14 +60,20 @@ struct ConfigurationSpace: Sendable {
   private var end = 0x40
   private var lastLink = Register.capabilities
 
+  /// A space with a type 0 header.
   init(_ identity: PCIIdentity) {
+    self.init(header: identity)
+    set16(0x2C, identity.subsystemVendor)
+    set16(0x2E, identity.subsystem)
+  }
+
+  /// What both types of header have in common.
+  init(header identity: PCIIdentity) {
     bytes = [UInt8](repeating: 0, count: 256)
     writable = bytes
     set16(0x00, identity.vendor)
     set16(0x02, identity.device)
     set32(0x08, identity.classCode << 8 | UInt32(identity.revision))
-    set16(0x2C, identity.subsystemVendor)
-    set16(0x2E, identity.subsystem)
     allow16(Register.command, Command.writable)
     writable[Register.interruptLine] = 0xFF
   }
@@ -103,7 +114,7 @@ struct ConfigurationSpace: Sendable {
 
   mutating func set8(_ offset: Int, _ value: UInt8) { bytes[offset] = value }
 
-  private mutating func allow16(_ offset: Int, _ mask: UInt16) {
+  mutating func allow16(_ offset: Int, _ mask: UInt16) {
     writable[offset] = UInt8(truncatingIfNeeded: mask)
     writable[offset + 1] = UInt8(mask >> 8)
   }
@@ -113,9 +124,18 @@ struct ConfigurationSpace: Sendable {
     allow16(offset + 2, UInt16(mask >> 16))
   }
 
-  /// A 32-bit memory BAR of `byteCount` bytes, a power of two from 16 on.
-  mutating func addBaseAddress(_ number: Int, byteCount: UInt32) {
-    allow32(Register.firstBaseAddress + 4 * number, ~(byteCount - 1))
+  func get64(_ offset: Int) -> UInt64 { UInt64(get32(offset + 4)) << 32 | UInt64(get32(offset)) }
+  func get8(_ offset: Int) -> UInt8 { bytes[offset] }
+
+  mutating func allow8(_ offset: Int, _ mask: UInt8) { writable[offset] = mask }
+
+  /// A memory BAR of `byteCount` bytes, a power of two from 16 on. One of 64 bits takes the next number too.
+  mutating func addBaseAddress(_ number: Int, byteCount: UInt32, isWide: Bool = false) {
+    let register = Register.firstBaseAddress + 4 * number
+    allow32(register, ~(byteCount - 1))
+    guard isWide else { return }
+    set8(register, Self.isWideAddress)
+    allow32(register + 4, ~0)
   }
 
   /// Links a capability; `body` starts behind the two bytes of the header. Returns its offset.

@@ -3,7 +3,7 @@ import MachineTypes
 import Synchronization
 
 /// What a device has of its slot: its interrupts, by message (MSI-X, PCI 3.0 §6.8.2) or by wire, and
-/// whether it may access memory. From any thread.
+/// whether it may access memory. With plain MSI (§6.8.1), a message stands for the wire's rise. From any thread.
 public final class PCIConnector: Sendable {
   private struct Entry: Equatable, Sendable {
     var address: UInt64 = 0
@@ -12,8 +12,18 @@ public final class PCIConnector: Sendable {
     var isPending = false
   }
 
+  /// The one message of plain MSI, which takes the wire's place.
+  struct WireMessage: Equatable, Sendable {
+    var address: UInt64 = 0
+    var data: UInt32 = 0
+    var isEnabled = false
+    var isMasked = false
+  }
+
   private struct State: Sendable {
     var entries: [Entry]
+    var wireMessage = WireMessage()
+    var isWireMessagePending = false
     var isEnabled = false
     var isFunctionMasked = false
     /// The device wants its wire asserted; the guest has cut it off.
@@ -69,12 +79,17 @@ public final class PCIConnector: Sendable {
   /// Drives the wire.
   public func setLine(_ isAsserted: Bool) {
     state.withLock {
+      let isRise = isAsserted && !$0.isLineAsserted
       $0.isLineAsserted = isAsserted
-      drive($0)
+      if isRise, $0.wireMessage.isEnabled { $0.isWireMessagePending = true }
+      drive(&$0)
     }
   }
 
   // MARK: The function's side
+
+  /// Plain MSI's message waits for its mask to go.
+  var isWireMessagePending: Bool { state.withLock { $0.isWireMessagePending } }
 
   var isLineAsserted: Bool { state.withLock { $0.isLineAsserted } }
 
@@ -82,7 +97,19 @@ public final class PCIConnector: Sendable {
     isMaster.store(isBusMaster, ordering: .releasing)
     state.withLock {
       $0.isLineDisabled = isLineDisabled
-      drive($0)
+      drive(&$0)
+    }
+  }
+
+  func wireMessageChanged(_ message: WireMessage) {
+    state.withLock {
+      guard message != $0.wireMessage else { return }
+      // What is asserted as messages come on has not been told yet.
+      if message.isEnabled, !$0.wireMessage.isEnabled, $0.isLineAsserted {
+        $0.isWireMessagePending = true
+      }
+      $0.wireMessage = message
+      drive(&$0)
     }
   }
 
@@ -90,7 +117,7 @@ public final class PCIConnector: Sendable {
     state.withLock {
       $0.isEnabled = isEnabled
       $0.isFunctionMasked = isMasked
-      drive($0)
+      drive(&$0)
       for number in $0.entries.indices { release(&$0, number) }
     }
   }
@@ -99,7 +126,7 @@ public final class PCIConnector: Sendable {
     isMaster.store(false, ordering: .releasing)
     state.withLock {
       $0 = State(entries: Array(repeating: Entry(), count: messageCount))
-      drive($0)
+      drive(&$0)
     }
   }
 
@@ -107,8 +134,17 @@ public final class PCIConnector: Sendable {
     sink.deliver(InterruptMessage(address: entry.address, data: entry.data))
   }
 
-  private func drive(_ state: State) {
-    line.set(state.isLineAsserted && !state.isEnabled && !state.isLineDisabled)
+  private func drive(_ state: inout State) {
+    let message = state.wireMessage
+    line.set(
+      state.isLineAsserted && !state.isEnabled && !message.isEnabled && !state.isLineDisabled)
+    guard message.isEnabled, !state.isEnabled else {
+      state.isWireMessagePending = false
+      return
+    }
+    guard state.isWireMessagePending, !message.isMasked else { return }
+    state.isWireMessagePending = false
+    sink.deliver(InterruptMessage(address: message.address, data: message.data))
   }
 
   private func release(_ state: inout State, _ number: Int) {
@@ -161,27 +197,4 @@ public final class PCIConnector: Sendable {
       }
     }
   }
-}
-
-/// The BAR through which a guest reaches a function's MSI-X table.
-struct MessageTable: MemoryMappedDevice {
-  let connector: PCIConnector
-
-  func read(from offset: UInt64, width: AccessWidth) throws(BusError) -> UInt64 {
-    guard width != .quadword else { throw .wrongWidth }
-    guard width == .doubleword, offset & 3 == 0 else { throw .noSuchRegister }
-    return UInt64(connector.readTable(offset))
-  }
-
-  func write(
-    _ value: UInt64, to offset: UInt64, width: AccessWidth
-  ) throws(BusError) -> MachineRequest {
-    guard width != .quadword else { throw .wrongWidth }
-    guard width == .doubleword, offset & 3 == 0 else { throw .noSuchRegister }
-    connector.writeTable(UInt32(truncatingIfNeeded: value), offset)
-    return .none
-  }
-
-  /// The function resets its connector.
-  func reset() {}
 }

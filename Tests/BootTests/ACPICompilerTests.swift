@@ -48,6 +48,10 @@ struct ExternalTool {
 struct ACPICompilerTests {
   private static let everything = PlatformDescription(
     cpuCount: 300, serialPorts: [.com1, .com2, .com3, .com4], hasHPET: true,
+    pciRoot: PCIRootDescription(
+      configurationSpace: 0xE000_0000..<0xF000_0000, ports: 0xC000...0xFFFF,
+      memory: 0xC000_0000...0xDFFF_FFFF, highMemory: 0x1_0000_0000...0xF_FFFF_FFFF,
+      firstInterrupt: 16),
     systemBusObjects: [
       .scope("\\_SB", [.device("XTRA", [.name("_HID", .eisaID("PNP0A08"))])]),
       .constantMethod("MTHD", argumentCount: 2, returns: .string("text")),
@@ -82,13 +86,18 @@ struct ACPICompilerTests {
     #expect(source.contains("EisaId (\"PNP0501\")"))
     #expect(source.contains("\"ACPI0007\""))
     #expect(source.contains("IRQNoFlags"))
+    if platform.pciRoot != nil {
+      for words in ["QWordMemory", "0x0000000FFFFFFFFF", "DWordMemory", "0x00FF,"] {
+        #expect(source.contains(words))
+      }
+    }
     let compilation = try tool.run(["-p", "again", "dsdt.dsl"])
     #expect(compilation.status == 0, "\(compilation.output)")
     #expect(compilation.output.contains(" 0 Errors"), "\(compilation.output)")
     #expect(compilation.output.contains(" 0 Warnings"), "\(compilation.output)")
   }
 
-  @Test(arguments: ["FACP", "APIC", "HPET"])
+  @Test(arguments: ["FACP", "APIC", "HPET", "MCFG"])
   func `the ACPI compiler reads the data tables`(signature: String) throws {
     let table = try ACPIReader(Self.everything).table(signature)
     let tool = try ExternalTool("/usr/bin/iasl")

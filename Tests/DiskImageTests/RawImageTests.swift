@@ -12,27 +12,19 @@ import Testing
     return path
   }
 
-  private func perform(
-    _ image: any BlockBackend, _ request: BlockRequest
-  ) async -> Result<Void, BlockError> {
-    await withCheckedContinuation { continuation in
-      image.submit(request) { continuation.resume(returning: $0) }
-    }
-  }
-
   @Test func `the image is the disk, in whole blocks`() async throws {
     let path = try makeFile([UInt8](repeating: 7, count: 10_000))
     defer { try? FileManager.default.removeItem(atPath: path) }
     let image = try RawImage(path: path, isReadOnly: false)
     #expect(image.byteCount == 9728)
     let buffer = MemorySegments(zeroed: 1024)
-    try await perform(image, .read(offset: 512, into: buffer)).get()
+    try await image.carryOut(.read(offset: 512, into: buffer)).get()
     #expect(buffer.bytes() == [UInt8](repeating: 7, count: 1024))
     buffer.write([UInt8](repeating: 9, count: 1024))
-    try await perform(image, .write(offset: 1024, from: buffer, isDurable: true)).get()
-    try await perform(image, .writeZeroes(offset: 4096, byteCount: 512, mayUnmap: false)).get()
-    try await perform(image, .discard(offset: 8192, byteCount: 512)).get()
-    try await perform(image, .flush).get()
+    try await image.carryOut(.write(offset: 1024, from: buffer, isDurable: true)).get()
+    try await image.carryOut(.writeZeroes(offset: 4096, byteCount: 512, mayUnmap: false)).get()
+    try await image.carryOut(.discard(offset: 8192, byteCount: 512)).get()
+    try await image.carryOut(.flush).get()
     try image.close()
     let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
     #expect(bytes.count == 10_000)
@@ -46,7 +38,7 @@ import Testing
     let original = (0..<20_480).map { UInt8(truncatingIfNeeded: $0 / 512) }
     let path = try makeFile(original)
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let overlay = try TemporaryOverlay(
+    let overlay = try DiskImage.openTemporary(
       path: path, temporaryDirectory: FileManager.default.temporaryDirectory.path())
     var expected = original
     // Parts of clusters, whole ones, and runs of both.
@@ -55,16 +47,16 @@ import Testing
     ] {
       let buffer = MemorySegments(zeroed: count)
       buffer.write([UInt8](repeating: value, count: count))
-      try await perform(overlay, .write(offset: UInt64(offset), from: buffer, isDurable: true))
+      try await overlay.carryOut(.write(offset: UInt64(offset), from: buffer, isDurable: true))
         .get()
       expected.replaceSubrange(
         offset..<offset + count, with: repeatElement(value, count: count))
     }
-    try await perform(overlay, .writeZeroes(offset: 4096, byteCount: 512, mayUnmap: true)).get()
+    try await overlay.carryOut(.writeZeroes(offset: 4096, byteCount: 512, mayUnmap: true)).get()
     expected.replaceSubrange(4096..<4608, with: repeatElement(0, count: 512))
     for (offset, count) in [(0, 20_480), (512, 7168), (4096, 512), (19_456, 1024)] {
       let buffer = MemorySegments(zeroed: count)
-      try await perform(overlay, .read(offset: UInt64(offset), into: buffer)).get()
+      try await overlay.carryOut(.read(offset: UInt64(offset), into: buffer)).get()
       #expect(buffer.bytes() == Array(expected[offset..<offset + count]))
     }
     try overlay.close()
@@ -86,11 +78,15 @@ import Testing
   }
 
   @Test func `images of other formats are told by their first bytes`() throws {
-    let path = try makeFile([0x51, 0x46, 0x49, 0xFB] + [UInt8](repeating: 0, count: 600))
+    let path = try makeFile(
+      [0x51, 0x46, 0x49, 0xFB, 0, 0, 0, 3] + [UInt8](repeating: 0, count: 600))
     defer { try? FileManager.default.removeItem(atPath: path) }
-    let image = try RawImage(path: path, isReadOnly: true)
-    #expect(try image.foreignFormat() == "qcow2")
-    try image.close()
+    #expect(try DiskImage.detectFormat(path: path) == .qcow2)
+    let other = try makeFile(Array("KDMV".utf8) + [UInt8](repeating: 0, count: 600))
+    defer { try? FileManager.default.removeItem(atPath: other) }
+    #expect(throws: DiskImageError(path: other, .unsupported("the format vmdk"))) {
+      try DiskImage.detectFormat(path: other)
+    }
   }
 
   @Test func `a directory and a missing file are no images`() {

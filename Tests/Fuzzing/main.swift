@@ -4,7 +4,8 @@ import Glibc
 // martlet-fuzz TARGET [libFuzzer's options] [corpus folder]: built by `make fuzz` with libFuzzer.
 
 let targets: [String: @convention(c) (UnsafePointer<UInt8>?, Int) -> Int32] = [
-  "decoder": fuzzDecoder, "boot": fuzzBootLoaders,
+  "decoder": fuzzDecoder, "boot": fuzzBootLoaders, "devices": fuzzDevices, "network": fuzzNetwork,
+  "qcow2": fuzzQcow2,
 ]
 
 guard CommandLine.arguments.count > 1, let target = targets[CommandLine.arguments[1]] else {

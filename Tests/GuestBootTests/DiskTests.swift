@@ -3,7 +3,7 @@ import Martlet
 import Testing
 
 extension GuestBootTests {
-  private static let modules = Guest.virtioModules + ["virtio_mmio", "virtio_blk", "virtio-rng"]
+  static let diskModules = Guest.virtioModules + ["virtio_mmio", "virtio_blk", "virtio-rng"]
 
   @Test(
     .enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"),
@@ -14,7 +14,7 @@ extension GuestBootTests {
   func `Debian's drivers find the disks and the entropy device`(
     guest: Guest, options: String, transport: VirtioTransport
   ) async throws {
-    let ramdisk = try GuestProgram.initialRamdisk(of: guest, adding: Self.modules)
+    let ramdisk = try GuestProgram.initialRamdisk(of: guest, adding: Self.diskModules)
     let directory = FileManager.default.temporaryDirectory
       .appending(path: "martlet-disks-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -45,5 +45,33 @@ extension GuestBootTests {
     #expect(copy.count == 16 << 20)
     #expect(copy.dropFirst(1 << 20).prefix(4 << 20) == contents)
     #expect(try Data(contentsOf: second) == contents)
+  }
+
+  @Test(.enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"))
+  func `a disk grows while its guest runs`() async throws {
+    let ramdisk = try GuestProgram.initialRamdisk(of: .cloudAmd64, adding: Self.modules)
+    let image = FileManager.default.temporaryDirectory
+      .appending(path: "martlet-\(UUID().uuidString).img")
+    try Data(count: 4 << 20).write(to: image)
+    defer {
+      try? FileManager.default.removeItem(at: ramdisk)
+      try? FileManager.default.removeItem(at: image)
+    }
+    let session = try await GuestSession.run(
+      .cloudAmd64, script: "resize", cpuCount: 1, initialRamdisk: ramdisk,
+      disks: [VirtioBlockDeviceConfiguration(imageURL: image)],
+      steering: { machine, console in
+        for _ in 0..<600 where !console.text.contains("vda has 8192 sectors") {
+          try await Task.sleep(for: .milliseconds(100))
+        }
+        let file = try FileHandle(forWritingTo: image)
+        try file.seek(toOffset: (8 << 20) - 512)
+        try file.write(contentsOf: Data("grown".utf8) + Data(count: 507))
+        try file.close()
+        #expect(try machine.refreshSize(ofStorageDevice: 0) == 8 << 20)
+        #expect(throws: VirtualMachineError.self) { try machine.refreshSize(ofStorageDevice: 1) }
+      })
+    #expect(session.reason == .poweredOff, "\(session.log.suffix(2000))")
+    #expect(session.log.contains("martlet: vda now has 16384 sectors and ends with grown"))
   }
 }

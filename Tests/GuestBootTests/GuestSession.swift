@@ -8,12 +8,16 @@ struct GuestSession {
 
   /// - Parameters:
   ///   - typing: drives the console while the guest runs.
+  ///   - steering: drives the machine while the guest runs.
   ///   - change: has the last word on the machine.
   static func run(
     _ guest: Guest, script: String, cpuCount: Int, interface: HypervisorInterface = .kvm,
     initialRamdisk: URL? = nil, kernelAddress: UInt64? = nil,
     disks: [VirtioBlockDeviceConfiguration] = [], options: String = "",
     typing: @escaping @Sendable (MemorySerialPortAttachment) async -> Void = { _ in },
+    steering:
+      @escaping @Sendable (VirtualMachine, MemorySerialPortAttachment) async throws -> Void =
+      { _, _ in },
     change: (inout VirtualMachineConfiguration) -> Void = { _ in }
   ) async throws -> GuestSession {
     let console = MemorySerialPortAttachment()
@@ -33,8 +37,10 @@ struct GuestSession {
     let machine = try VirtualMachine(configuration: configuration)
     try await machine.start()
     async let typist: Void = typing(console)
+    async let driver: Void = steering(machine, console)
     let reason = await machine.waitUntilStopped()
     await typist
+    try await driver
     return GuestSession(reason: reason, log: console.text)
   }
 

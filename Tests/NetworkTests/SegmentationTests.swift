@@ -96,4 +96,27 @@ func isSound(_ frame: [UInt8]) -> Bool {
     short.bytes.removeLast(10)
     #expect(short.finished(for: []).isEmpty)
   }
+
+  @Test func `segments of hostile packets are no more and no longer than the packet`() {
+    var state: UInt64 = 5
+    func random() -> UInt8 {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return UInt8(state >> 56)
+    }
+    for _ in 0..<3000 {
+      var packet = largePacket(payload: Int(random()), segment: 100)
+      for _ in 0..<random() % 8 {
+        packet.bytes[Int(random()) % packet.bytes.count] = random()
+      }
+      packet.bytes.removeLast(min(packet.bytes.count - 14, Int(random() % 64)))
+      var header = NetworkHeader.bytes(of: packet)
+      for _ in 0..<random() % 4 { header[Int(random() % 12)] = random() }
+      guard let received = NetworkHeader.packet(from: header, frame: packet.bytes) else { continue }
+      for offloads: NetworkOffloads in [[], [.checksum], [.checksum, .tcpIPv4, .tcpIPv6]] {
+        let segments = received.finished(for: offloads)
+        #expect(segments.count <= packet.bytes.count)
+        #expect(segments.allSatisfy { $0.bytes.count <= packet.bytes.count })
+      }
+    }
+  }
 }

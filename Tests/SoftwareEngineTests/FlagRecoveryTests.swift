@@ -27,6 +27,19 @@ import X86
   func `an exception finds the flags of the instruction before`(
     length: Int, cpuCount: Int, count: Int
   ) throws {
+    try compare(length: length, cpuCount: cpuCount, count: count) { $0.block() }
+  }
+
+  @Test(arguments: [(64, 10_000), (3, 2_000)])
+  func `an exception in any round of a loop finds the flags of the instruction before`(
+    length: Int, count: Int
+  ) throws {
+    try compare(length: length, cpuCount: 1, count: count) { $0.loop() }
+  }
+
+  private func compare(
+    length: Int, cpuCount: Int, count: Int, _ make: (inout FlagBlockGenerator) -> [UInt8]
+  ) throws {
     let table = HostOracleDifferentialTests.table
     let fixtures = [
       try EngineFixture(cpuid: table, cpuCount: cpuCount, execution: .interpreter),
@@ -37,7 +50,7 @@ import X86
     var generator = FlagBlockGenerator(numbers: Numbers(state: 0x1234_5678_9ABC_DEF1))
     var faultCount = 0
     for number in 0..<count {
-      let block = generator.block()
+      let block = make(&generator)
       var registers = (0..<16).map { _ in generator.next() }
       for (position, pointer) in FlagBlockGenerator.pointers.enumerated() {
         registers[pointer] = EngineFixture.dataAddress + 0x800 + UInt64(position) * 0x40
@@ -119,11 +132,41 @@ struct FlagBlockGenerator {
   var numbers: Numbers
   /// Registers that hold addresses; RSP besides is left to PUSH and POP.
   static let pointers = [5, 6, 7, 13, 14]
-  private static let others: [UInt8] = [0, 1, 2, 3, 8, 9, 10, 11, 12, 15]
+  private var others: [UInt8] = [0, 1, 2, 3, 8, 9, 10, 11, 12, 15]
   /// Touches the stack, so that the TLB knows it.
   static let warmUp: [UInt8] = [0x50, 0x58]
 
+  init(numbers: Numbers) { self.numbers = numbers }
+
   mutating func next() -> UInt64 { numbers.next() }
+
+  /// A block that is executed a few times, with R15 or R9 to count the rounds.
+  mutating func loop() -> [UInt8] {
+    let all = others
+    defer { others = all }
+    let counter: UInt8 = (next() >> 8) % 2 == 0 ? 15 : 9
+    others.removeAll { $0 == counter }
+    let body = block()
+    let rex: UInt8 = 0x49
+    let low = counter & 7
+    let step: [UInt8] =
+      switch (next() >> 8) % 3 {
+      case 0: [rex, 0xFF, 0xC8 | low]  // dec
+      case 1: [rex, 0x83, 0xE8 | low, 1]  // sub
+      default: [0x4D, 0x8D, 0x40 | low << 3 | low, 0xFF, rex, 0x83, 0xF8 | low, 0]  // lea, cmp
+      }
+    var round = body + step
+    func word(_ value: Int) -> [UInt8] {
+      (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+    }
+    if (next() >> 8) % 2 == 0 {
+      round += [0x0F, 0x85] + word(-(round.count + 6))  // jnz
+    } else {
+      round += [0x74, 0x05, 0xE9] + word(-(round.count + 7))  // jz, over jmp
+    }
+    // mov counter, 4
+    return [rex, 0xC7, 0xC0 | low, 4, 0, 0, 0] + round
+  }
 
   private mutating func pick<T>(_ values: [T]) -> T {
     values[Int((next() >> 8) % UInt64(values.count))]
@@ -169,7 +212,7 @@ struct FlagBlockGenerator {
       let base = UInt8(pick(Self.pointers))
       return .memory(base: base, displacement: Int8(truncatingIfNeeded: (next() >> 8) % 64))
     }
-    return .register(pick(Self.others))
+    return .register(pick(others))
   }
 
   /// An instruction with a ModRM byte on operands of a size.
@@ -195,7 +238,7 @@ struct FlagBlockGenerator {
   private mutating func arithmetic() -> [UInt8] {
     let size = size()
     let operation = UInt8(truncatingIfNeeded: (next() >> 8) % 9)
-    let register = pick(Self.others)
+    let register = pick(others)
     let low: UInt8 = size == 1 ? 0 : 1
     if operation == 8 { return encode([0x84 | low], size, register, target()) }
     switch (next() >> 8) % 3 {
@@ -230,9 +273,9 @@ struct FlagBlockGenerator {
     let memory = Target.memory(base: base, displacement: Int8((next() >> 8) % 64))
     let low: UInt8 = size == 1 ? 0 : 1
     switch (next() >> 8) % 4 {
-    case 0: return encode([0x88 | low], size, pick(Self.others), memory)
-    case 1: return encode([0x0F, 0xB6 | UInt8((next() >> 8) % 2)], 4, pick(Self.others), memory)
-    default: return encode([0x8A | low], size, pick(Self.others), memory)
+    case 0: return encode([0x88 | low], size, pick(others), memory)
+    case 1: return encode([0x0F, 0xB6 | UInt8((next() >> 8) % 2)], 4, pick(others), memory)
+    default: return encode([0x8A | low], size, pick(others), memory)
     }
   }
 
@@ -240,26 +283,26 @@ struct FlagBlockGenerator {
     if (next() >> 8) % 4 == 0 {
       // lea
       return encode(
-        [0x8D], 8, pick(Self.others),
+        [0x8D], 8, pick(others),
         .memory(base: UInt8(pick(Self.pointers)), displacement: Int8((next() >> 8) % 100)))
     }
-    return encode([0x8B], pick([4, 8]), pick(Self.others), .register(pick(Self.others)))
+    return encode([0x8B], pick([4, 8]), pick(others), .register(pick(others)))
   }
 
   /// SETcc and CMOVcc.
   private mutating func reader() -> [UInt8] {
     let condition = UInt8(truncatingIfNeeded: (next() >> 8) % 16)
     if (next() >> 8) % 2 == 0 { return encode([0x0F, 0x90 | condition], 1, 0, target()) }
-    return encode([0x0F, 0x40 | condition], pick([4, 8]), pick(Self.others), target())
+    return encode([0x0F, 0x40 | condition], pick([4, 8]), pick(others), target())
   }
 
   private mutating func push() -> [UInt8] {
-    let register = pick(Self.others)
+    let register = pick(others)
     return [0x40 | register >> 3, 0x50 | register & 7]
   }
 
   private mutating func pop() -> [UInt8] {
-    let register = pick(Self.others)
+    let register = pick(others)
     return [0x40 | register >> 3, 0x58 | register & 7]
   }
 

@@ -139,6 +139,46 @@ import X86Decoder
     }
   }
 
+  @Test func `a budget ends at the same instruction as on the interpreter`() throws {
+    let tiers: [ExecutionTier] = [
+      .interpreter, .translator, .standard, .init(translationThreshold: 0, maximumBlockLength: 3),
+    ]
+    var expected: [[UInt64]] = []
+    for tier in tiers {
+      let fixture = try EngineFixture(cpuid: HostOracleDifferentialTests.table, execution: tier)
+      try fixture.memory.write(
+        [UInt8](repeating: 0, count: 64), at: GuestPhysicalAddress(EngineFixture.dataAddress))
+      var registers = [UInt64](repeating: 0, count: 16)
+      registers[6] = EngineFixture.dataAddress
+      try fixture.enter64BitMode(Self.loop, registers: registers)
+      var numbers = Numbers(state: 0x1357_9BDF_2468_ACE1)
+      var states: [[UInt64]] = []
+      var exit = VMExit.budgetExhausted
+      while exit == .budgetExhausted {
+        let before = fixture.cpu.retiredInstructionCount
+        let budget = numbers.next() >> 8 % 3 == 0 ? numbers.next() % 70 : numbers.next() % 3000
+        try fixture.cpu.setInstructionBudget(budget)
+        exit = try fixture.run()
+        let state = try fixture.cpu.saveState()
+        if exit == .budgetExhausted {
+          #expect(fixture.cpu.retiredInstructionCount == before + budget)
+        }
+        states.append(
+          state.generalRegisters + [
+            state.instructionPointer, state.flags.rawValue & 0x8D5,
+            fixture.cpu.retiredInstructionCount,
+          ])
+      }
+      #expect(exit == .halt)
+      if tier != .interpreter, tier != .standard {
+        #expect(fixture.cpu.statistics.translatedExecutions > 100_000)
+      }
+      if expected.isEmpty { expected = states }
+      #expect(states.count > 100)
+      #expect(states == expected)
+    }
+  }
+
   @Test func `a loop that rewrites its own next instruction executes what it wrote`() throws {
     // mov ecx, 500; loop: mov [rip + 1], cl; add eax, imm32; dec ecx; jnz loop; hlt
     let code: [UInt8] = [
@@ -206,6 +246,7 @@ struct BlockGenerator {
     let length = 1 + Int(numbers.next() % 14)
     while block.text.utf8.count < 4096, block.bytes.count < length * 6 {
       if random(8) == 0 { appendStackRun(&block) }
+      if mode == .bits64, random(16) == 0 { appendFlush(&block) }
       guard let (bytes, text) = instruction() else { continue }
       block.bytes += bytes
       block.text += text + "; "
@@ -230,6 +271,18 @@ struct BlockGenerator {
       block.bytes.append(0x58 | register & 7)
     }
     block.text += "\(count) pushes and pops; "
+  }
+
+  /// What empties the TLB: of a page, or of all.
+  private mutating func appendFlush(_ block: inout Block) {
+    if random(2) == 0 {
+      block.bytes += [0x0F, 0x01, 0x3E]
+      block.text += "invlpg [rsi]; "
+    } else {
+      // push rax; mov rax, cr3; mov cr3, rax; pop rax
+      block.bytes += [0x50, 0x0F, 0x20, 0xD8, 0x0F, 0x22, 0xD8, 0x58]
+      block.text += "cr3; "
+    }
   }
 
   private mutating func random(_ count: UInt64) -> UInt8 {

@@ -18,6 +18,8 @@ final class MemoryDisk: BlockBackend {
 
   let contents: MemorySegments
   let isReadOnly: Bool
+  /// Requests are held back as by a limit.
+  let isHeld = Mutex(false)
   private let state = Mutex(State())
 
   init(byteCount: Int, isReadOnly: Bool = false) {
@@ -44,6 +46,14 @@ final class MemoryDisk: BlockBackend {
       contents.clear(from: Int(offset), count: Int(count))
     }
     state.withLock { $0.waiting.append { completion(.success(())) } }
+  }
+
+  func dropWaiting() -> Int {
+    guard isHeld.withLock({ $0 }) else { return 0 }
+    return state.withLock { state in
+      defer { state.waiting = [] }
+      return state.waiting.count
+    }
   }
 
   func finishAll() {
@@ -186,6 +196,40 @@ struct DiskFixture {
     #expect(answer13 == 1)
     let answer14 = try fixture.request(0, data: 512, isRead: true)
     #expect(answer14 == 0)
+  }
+
+  @Test func `a disk that grew tells its driver, and the new blocks are there`() throws {
+    var fixture = try DiskFixture()
+    // Before there is a driver, too.
+    #expect(fixture.device.receive(.blockResize(byteCount: 1 << 19)) == 1)
+    #expect(!fixture.line.isAsserted)
+    #expect(try fixture.get(0x2000, .doubleword) == 1024)
+    try fixture.start()
+    let beyond = try fixture.request(0, sector: 1024, data: 512, isRead: true)
+    #expect(beyond == 1)
+    let generation = try fixture.get(21, .byte)
+    _ = try fixture.get(0x1000, .byte)
+    #expect(fixture.device.receive(.blockResize(byteCount: 1 << 20)) == 1)
+    #expect(fixture.line.isAsserted)
+    #expect(try fixture.get(0x1000, .byte) == 2)
+    #expect(try fixture.get(21, .byte) != generation)
+    #expect(try fixture.get(0x2000, .doubleword) == 2048)
+    let within = try fixture.request(0, sector: 1024, data: 512, isRead: true)
+    #expect(within == 0)
+  }
+
+  @Test func `a reset does not wait for requests that the disk holds back`() throws {
+    var fixture = try DiskFixture()
+    try fixture.start()
+    fixture.disk.isHeld.withLock { $0 = true }
+    let memory = fixture.driver.memory
+    try memory.store(UInt64(4), at: fixture.driver.at(0x8000))
+    try fixture.driver.write(.init(address: 0x8000, length: 16, flags: 1, next: 1), 0)
+    try fixture.driver.write(.init(address: 0xF000, length: 1, flags: 2), 1)
+    try fixture.driver.offer(0, size: 8)
+    try fixture.set(0, at: 0x3000, .word)
+    try fixture.set(0, at: 20, .byte)
+    #expect(try fixture.get(20, .byte) == 0)
   }
 
   @Test func `a broken chain makes the device ask for a reset, which heals it`() throws {

@@ -4,6 +4,7 @@
 #include "atomics.h"
 #include "cpuid.h"
 #include "folders.h"
+#include "ring.h"
 #include "stubs.h"
 #include "syscalls.h"
 #include "terminal.h"

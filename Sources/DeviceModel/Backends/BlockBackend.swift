@@ -14,6 +14,19 @@ public enum BlockRequest: Sendable {
   case writeZeroes(offset: UInt64, byteCount: UInt64, mayUnmap: Bool)
 }
 
+/// A request on its way to a disk, and whom to tell.
+public struct BlockSubmission: Sendable {
+  public var request: BlockRequest
+  public var completion: @Sendable (Result<Void, BlockError>) -> Void
+
+  public init(
+    _ request: BlockRequest, completion: @escaping @Sendable (Result<Void, BlockError>) -> Void
+  ) {
+    self.request = request
+    self.completion = completion
+  }
+}
+
 /// Why a disk could not do it.
 public enum BlockError: Error, Hashable, Sendable {
   case outOfRange
@@ -43,6 +56,26 @@ public protocol BlockBackend: AnyObject, Sendable {
     _ request: BlockRequest,
     completion: @escaping @Sendable (Result<Void, BlockError>) -> Void)
 
+  /// Begins several requests at once, under the same rules.
+  func submit(_ submissions: [BlockSubmission])
+
+  /// Drops requests that the backend has not begun, without a completion, and returns how many: the guest
+  /// that made them has gone.
+  func dropWaiting() -> Int
+
+  /// Looks how large the disk has become on the host's side, and returns `byteCount` from now on.
+  func refreshByteCount() throws(BlockError) -> UInt64
+
   /// Waits until all requests have completed, makes them durable, and gives the image back. Once.
   func close() throws(BlockError)
+}
+
+extension BlockBackend {
+  public func dropWaiting() -> Int { 0 }
+
+  public func refreshByteCount() throws(BlockError) -> UInt64 { byteCount }
+
+  public func submit(_ submissions: [BlockSubmission]) {
+    for submission in submissions { submit(submission.request, completion: submission.completion) }
+  }
 }

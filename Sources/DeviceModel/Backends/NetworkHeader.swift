@@ -7,12 +7,12 @@ public enum NetworkHeader {
   private static let isChecksumValid: UInt8 = 2
   private static let hasCongestionNotification: UInt8 = 0x80
 
-  /// The packet with its header; `nil` if it is none.
-  public static func packet(from bytes: [UInt8]) -> NetworkPacket? {
+  /// The packet that a header and a frame make; `nil` if they make none.
+  public static func packet(from bytes: [UInt8], frame: [UInt8]) -> NetworkPacket? {
     // An Ethernet header is 14 bytes.
-    guard bytes.count >= byteCount + 14 else { return nil }
+    guard bytes.count >= byteCount, frame.count >= 14 else { return nil }
     func word(_ offset: Int) -> UInt16 { UInt16(bytes[offset]) | UInt16(bytes[offset + 1]) << 8 }
-    var packet = NetworkPacket(bytes: Array(bytes[byteCount...]))
+    var packet = NetworkPacket(bytes: frame)
     if bytes[0] & needsChecksum != 0 {
       let partial = NetworkPacket.PartialChecksum(start: word(6), offset: word(8))
       guard Int(partial.start) + Int(partial.offset) + 2 <= packet.bytes.count else { return nil }

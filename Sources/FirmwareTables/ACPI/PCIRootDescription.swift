@@ -1,20 +1,23 @@
-/// A PCI root bridge for bus 0, as ACPI describes it.
+/// A PCI root bridge, as ACPI describes it.
 public struct PCIRootDescription: Hashable, Sendable {
-  /// The enhanced configuration space: 1 MiB below 4 GiB.
+  /// The enhanced configuration space below 4 GiB: 1 MiB for each bus from 0 on, up to 256.
   public var configurationSpace: Range<UInt64>
   /// What base address registers may be given.
   public var ports: ClosedRange<UInt16>
   public var memory: ClosedRange<UInt32>
+  /// The same above RAM, for those of 64 bits.
+  public var highMemory: ClosedRange<UInt64>?
   /// The I/O APIC inputs of slot 0's INTA…INTD; slots rotate.
   public var firstInterrupt: UInt8
 
   public init(
     configurationSpace: Range<UInt64>, ports: ClosedRange<UInt16>, memory: ClosedRange<UInt32>,
-    firstInterrupt: UInt8
+    highMemory: ClosedRange<UInt64>? = nil, firstInterrupt: UInt8
   ) {
     self.configurationSpace = configurationSpace
     self.ports = ports
     self.memory = memory
+    self.highMemory = highMemory
     self.firstInterrupt = firstInterrupt
   }
 
@@ -24,9 +27,14 @@ public struct PCIRootDescription: Hashable, Sendable {
       writer.append(littleEndian: UInt64(0))
       writer.append(littleEndian: configurationSpace.lowerBound)
       writer.append(littleEndian: UInt16(0))  // segment
-      writer.append([0, 0])  // first and last bus
+      writer.append([0, lastBus])
       writer.append(littleEndian: UInt32(0))
     }
+  }
+
+  private var lastBus: UInt8 {
+    let count = configurationSpace.upperBound &- configurationSpace.lowerBound
+    return UInt8(clamping: max(count >> 20, 1) - 1)
   }
 
   /// The bridge, and the resources of the board that configuration space takes.
@@ -39,10 +47,11 @@ public struct PCIRootDescription: Hashable, Sendable {
           .name("_UID", .integer(0)), .name("_SEG", .integer(0)), .name("_BBN", .integer(0)),
           .name(
             "_CRS",
-            .resources([
-              .busWindow(0...0), .ports(first: 0xCF8, count: 8), .portWindow(ports),
-              .memoryWindow(memory),
-            ])),
+            .resources(
+              [
+                .busWindow(0...lastBus), .ports(first: 0xCF8, count: 8), .portWindow(ports),
+                .memoryWindow(memory),
+              ] + (highMemory.map { [.highMemoryWindow($0)] } ?? []))),
           .name("_PRT", .package(interruptRoutes)),
         ]),
       .device(
@@ -60,7 +69,8 @@ public struct PCIRootDescription: Hashable, Sendable {
     ]
   }
 
-  /// One route for each pin of each slot (ACPI 6.5 §6.2.13), without link devices.
+  /// One route for each pin of each slot of bus 0 (ACPI 6.5 §6.2.13), without link devices. Behind bridges pins rotate
+  /// as the standard has it, which needs no words.
   private var interruptRoutes: [AMLValue] {
     (1..<32).flatMap { (slot: UInt64) in
       (0..<4).map { (pin: UInt64) in

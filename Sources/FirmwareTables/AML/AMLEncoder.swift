@@ -118,6 +118,7 @@ extension AMLResource {
   private enum Window {
     static let word: UInt8 = 0x88
     static let doubleword: UInt8 = 0x87
+    static let quadword: UInt8 = 0x8A
     static let memory: UInt8 = 0
     static let ports: UInt8 = 1
     static let buses: UInt8 = 2
@@ -170,6 +171,10 @@ extension AMLResource {
     case .memoryWindow(let addresses):
       return Self.window(
         Window.doubleword, Window.memory, Window.isWritable, first: addresses.lowerBound,
+        last: addresses.upperBound)
+    case .highMemoryWindow(let addresses):
+      return Self.window(
+        Window.quadword, Window.memory, Window.isWritable, first: addresses.lowerBound,
         last: addresses.upperBound)
     }
     return writer.bytes

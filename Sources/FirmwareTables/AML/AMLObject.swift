@@ -38,4 +38,6 @@ public enum AMLResource: Hashable, Sendable {
   case busWindow(ClosedRange<UInt8>)
   case portWindow(ClosedRange<UInt16>)
   case memoryWindow(ClosedRange<UInt32>)
+  /// Memory above 4 GiB.
+  case highMemoryWindow(ClosedRange<UInt64>)
 }

@@ -30,8 +30,18 @@ public enum ConfigurationError: Error, Hashable, Sendable {
   case groupAddress(String)
   /// Another process, or another disk of this machine, has the image open for writing.
   case diskImageInUse(path: String)
-  /// The image is not a raw one.
-  case unsupportedDiskImage(path: String, format: String)
+  /// The image is of a format that cannot be opened, or damaged; the reason says what to do.
+  case unusableDiskImage(reason: String)
+  /// The first bytes of an image are another format's than its name, and perhaps written by a guest.
+  case unclearDiskFormat(path: String, format: String)
+  /// The text is no name of a format.
+  case badDiskFormat(String)
+  /// A program of another Debian package is needed to do this.
+  case missingProgram(String, package: String, purpose: String)
+  /// An NBD server cannot be reached, or does not have the disk; the text says why.
+  case remoteDiskUnavailable(String)
+  /// What is written to a remote disk cannot be forgotten.
+  case remoteSnapshot(String)
   case commandLineContainsNUL
   /// A boot loader's URL is not one of a local file.
   case notAFileURL(String)
@@ -107,9 +117,22 @@ extension ConfigurationError: CustomStringConvertible {
     case .diskImageInUse(let path):
       return
         "the disk image \(path) is in use: stop the machine or tool that has it open, or open it read-only in both"
-    case .unsupportedDiskImage(let path, let format):
+    case .unusableDiskImage(let reason):
+      return "the disk image \(reason)"
+    case .unclearDiskFormat(let path, let format):
+      return """
+        \(path) begins like a \(format) image and is not called like one: say which it is, with format=\(format) or \
+        format=raw
+        """
+    case .badDiskFormat(let format):
       return
-        "\(path) is a \(format) image, which cannot be opened: convert it with `qemu-img convert -O raw`"
+        "'\(format)' is no format of disk images: there are raw, qcow2, vmdk, vhdx, vpc, vdi, parallels and others"
+    case .missingProgram(let program, let package, let purpose):
+      return "\(program) is needed to \(purpose): install it with `apt-get install \(package)`"
+    case .remoteDiskUnavailable(let reason): return reason
+    case .remoteSnapshot(let url):
+      return
+        "what is written to \(url) cannot be forgotten: leave snapshot=on out, or use readonly=on"
     case .commandLineContainsNUL:
       return "the kernel command line contains a NUL byte, where the kernel would stop reading"
     case .notAFileURL(let url):
@@ -136,9 +159,7 @@ extension VirtualMachineConfiguration {
     guard storageDevices.count <= Self.maximumStorageDeviceCount else {
       throw .tooManyStorageDevices(storageDevices.count)
     }
-    for device in storageDevices where !device.imageURL.isFileURL {
-      throw .notAFileURL(device.imageURL.absoluteString)
-    }
+    for device in storageDevices { try device.validate() }
     guard networkDevices.count <= Self.maximumNetworkDeviceCount else {
       throw .tooManyNetworkDevices(networkDevices.count)
     }

@@ -9,6 +9,10 @@ public struct VirtioNetworkDeviceConfiguration: Sendable {
   /// The guest's Ethernet address; `nil` for one of the device's number behind a user network, and
   /// otherwise one that the machine's entropy source yields.
   public var macAddress: MACAddress?
+  /// How fast the guest may receive.
+  public var receiveLimits = RateLimits()
+  /// How fast the guest may send.
+  public var sendLimits = RateLimits()
 
   public init(attachment: NetworkAttachment, macAddress: MACAddress? = nil) {
     self.attachment = attachment

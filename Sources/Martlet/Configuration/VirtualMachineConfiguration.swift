@@ -51,10 +51,9 @@ public struct VirtualMachineConfiguration: Sendable {
   public static let minimumMemorySize: UInt64 = 4 << 20
   public static let maximumMemorySize: UInt64 = 1 << 40
   public static let maximumSerialPortCount = 4
-  public static let maximumStorageDeviceCount = Int(PCISlots.end - PCISlots.firstDisk)
-  public static let maximumNetworkDeviceCount = Int(PCISlots.firstShare - PCISlots.firstNetwork)
-  public static let maximumDirectorySharingDeviceCount = Int(
-    PCISlots.firstDisk - PCISlots.firstShare)
+  public static let maximumStorageDeviceCount = PCISlots.disks.count
+  public static let maximumNetworkDeviceCount = PCISlots.networks.count
+  public static let maximumDirectorySharingDeviceCount = PCISlots.shares.count
 
   /// One CPU, 512 MiB, no serial port, the best engine that the host offers.
   public init() {

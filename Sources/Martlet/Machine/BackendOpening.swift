@@ -3,26 +3,90 @@ import DiskImages
 import FileSharing
 import FoundationEssentials
 import HostSystem
+import MachineTypes
 import Networks
 
 extension VirtioBlockDeviceConfiguration {
-  /// Opens and locks the image.
-  func open() throws(ConfigurationError) -> any BlockBackend {
-    let path = imageURL.path
-    var format: String?
-    do throws(HostError) {
-      let image = try RawImage(path: path, isReadOnly: isReadOnly || isSnapshot)
-      format = try image.foreignFormat()
-      if format == nil {
-        guard isSnapshot, !isReadOnly else { return image }
-        return try TemporaryOverlay(
-          path: path, temporaryDirectory: FileManager.default.temporaryDirectory.path)
-      }
-    } catch {
-      if error.isLocked { throw .diskImageInUse(path: path) }
-      throw .unreadableFile(what: "disk image", path: path, reason: "\(error)")
+  /// The disk with its limits.
+  func openLimited(
+    clock: any MachineClock, report: @escaping @Sendable (NBDEvent) -> Void
+  ) throws(ConfigurationError) -> any BlockBackend {
+    let disk = try open(report: report)
+    if rateLimits.isUnlimited { return disk }
+    return ThrottledDisk(disk, limits: rateLimits, clock: clock)
+  }
+
+  /// Opens and locks the image, or connects to the server that has it.
+  ///
+  /// - Parameter report: told what happens to connections later on.
+  func open(
+    report: @escaping @Sendable (NBDEvent) -> Void = { _ in }
+  ) throws(ConfigurationError) -> any BlockBackend {
+    if !imageURL.isFileURL {
+      return try connect(to: .address(imageURL.absoluteString), report)
     }
-    throw .unsupportedDiskImage(path: path, format: format ?? "foreign")
+    if let foreign = try foreignFormat() {
+      guard let program = HostProgram.path(of: "qemu-nbd") else {
+        throw .missingProgram(
+          "qemu-nbd", package: "qemu-utils", purpose: "open \(foreign.driver) images")
+      }
+      let server = foreign.server(
+        program: program, imagePath: imageURL.path, isReadOnly: isReadOnly,
+        isSnapshot: isSnapshot)
+      return try connect(to: server, report)
+    }
+    return try openNative()
+  }
+
+  private func connect(
+    to server: NBDServer, _ report: @escaping @Sendable (NBDEvent) -> Void
+  ) throws(ConfigurationError) -> any BlockBackend {
+    do {
+      return try NBDImage(server, isReadOnly: isReadOnly, report: report)
+    } catch {
+      throw .remoteDiskUnavailable("\(error)")
+    }
+  }
+
+  /// The format that is not one of ours, if it is one.
+  private func foreignFormat() throws(ConfigurationError) -> ForeignFormat? {
+    let path = imageURL.path
+    if let format {
+      return ["raw", "qcow2"].contains(format) ? nil : ForeignFormat(driver: format)
+    }
+    let detected: (format: ForeignFormat, nameAgrees: Bool)?
+    do throws(HostError) {
+      detected = try ForeignFormat.detect(path: path)
+    } catch {
+      throw failure(error)
+    }
+    guard let detected else { return nil }
+    guard detected.nameAgrees else {
+      throw .unclearDiskFormat(path: path, format: detected.format.driver)
+    }
+    return detected.format
+  }
+
+  private func failure(_ error: HostError) -> ConfigurationError {
+    let path = imageURL.path
+    if error.isLocked { return .diskImageInUse(path: path) }
+    return .unreadableFile(what: "disk image", path: path, reason: "\(error)")
+  }
+
+  private func openNative() throws(ConfigurationError) -> any BlockBackend {
+    let path = imageURL.path
+    let format = self.format.flatMap(ImageFormat.init(rawValue:))
+    do throws(DiskImageError) {
+      guard isSnapshot, !isReadOnly else {
+        return try DiskImage.open(path: path, format: format, isReadOnly: isReadOnly)
+      }
+      return try DiskImage.openTemporary(
+        path: path, format: format,
+        temporaryDirectory: FileManager.default.temporaryDirectory.path)
+    } catch {
+      if error.problem == .inUse { throw .diskImageInUse(path: error.path) }
+      throw .unusableDiskImage(reason: "\(error)")
+    }
   }
 }
 
@@ -45,5 +109,15 @@ extension VirtioSocketDeviceConfiguration {
     } catch {
       throw .cannotListen(path: socketURL.path, reason: "\(error)")
     }
+  }
+}
+
+extension VirtioNetworkDeviceConfiguration {
+  /// The network with its limits.
+  func openLimited(clock: any MachineClock) throws -> any NetworkBackend {
+    let network = try attachment.open()
+    if receiveLimits.isUnlimited && sendLimits.isUnlimited { return network }
+    return ThrottledNetwork(
+      network, receiving: receiveLimits, sending: sendLimits, clock: clock)
   }
 }

@@ -32,6 +32,8 @@ struct ChipsetBoard: MachineBoard {
 
   var memoryBalloon: MemoryBalloon? { pci.memoryBalloon }
 
+  func storage(_ number: Int) -> StorageLink? { pci.storage(number) }
+
   func connect() throws {
     try pci.connect()
     for (port, line) in lines {

@@ -127,7 +127,8 @@ extension MachineParts {
     let firmware = try FirmwareImage(
       platform: PlatformDescription(
         cpuCount: configuration.cpuCount, serialPorts: ports, hasHPET: true,
-        softOffSleepType: ChipsetLayout.softOffSleepType, pciRoot: PCIBoard.description,
+        softOffSleepType: ChipsetLayout.softOffSleepType,
+        pciRoot: PCIBoard.description(memory: memory, addressBits: cpuid.physicalAddressBits),
         systemBusObjects: configuration.virtioDescriptions),
       memory: memory)
     var options = BootOptions()
@@ -173,6 +174,11 @@ extension GuestRAM {
 extension CPUIDTable {
   /// CPUID.80000001H:EDX.LM.
   var hasLongMode: Bool { entry(leaf: 0x8000_0001).map { $0.edx >> 29 & 1 == 1 } ?? false }
+
+  /// CPUID.80000008H:EAX[7:0]; 36 where that leaf is missing.
+  var physicalAddressBits: UInt8 {
+    entry(leaf: 0x8000_0008).map { UInt8(truncatingIfNeeded: $0.eax) } ?? 36
+  }
 }
 
 extension Entropy {

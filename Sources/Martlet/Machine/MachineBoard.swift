@@ -15,6 +15,8 @@ protocol MachineBoard: Sendable {
   /// The power button, pressed and released.
   func pressPowerButton()
   var memoryBalloon: MemoryBalloon? { get }
+  /// A disk, by its number in the configuration.
+  func storage(_ number: Int) -> StorageLink?
 
   /// Serial input starts to flow and stops.
   func connect() throws
@@ -23,6 +25,7 @@ protocol MachineBoard: Sendable {
 
 extension MachineBoard {
   var memoryBalloon: MemoryBalloon? { nil }
+  func storage(_ number: Int) -> StorageLink? { nil }
 }
 
 /// What the guest can say to its hypervisor. From any virtual CPU's thread.

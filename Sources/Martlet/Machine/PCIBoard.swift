@@ -21,6 +21,8 @@ final class PCIBoard: Sendable {
 
   private struct Backends: Sendable {
     var disks: [any BlockBackend] = []
+    /// In the disks' order.
+    var storage: [StorageLink] = []
     var networks: [any NetworkBackend] = []
     var folders: [SharedFolder] = []
     var sockets: [any SocketBackend] = []
@@ -30,12 +32,19 @@ final class PCIBoard: Sendable {
   }
 
   /// What the firmware tables say of it.
-  static let description = PCIRootDescription(
-    configurationSpace: PCILayout.configurationSpace..<PCILayout.configurationSpace
-      + PCILayout.configurationSpaceByteCount,
-    ports: PCILayout.portWindow,
-    memory: UInt32(PCILayout.memoryWindow.lowerBound)...UInt32(PCILayout.memoryWindow.upperBound),
-    firstInterrupt: PCILayout.firstInterrupt)
+  ///
+  /// - Parameter addressBits: of the processor's physical addresses.
+  static func description(memory: GuestRAM, addressBits: UInt8) -> PCIRootDescription {
+    let window = PCILayout.memoryWindow
+    return PCIRootDescription(
+      configurationSpace: PCILayout.configurationSpace..<PCILayout.configurationSpace
+        + PCILayout.configurationSpaceByteCount,
+      ports: PCILayout.portWindow,
+      memory: UInt32(window.lowerBound)...UInt32(window.upperBound),
+      highMemory: PCILayout.highMemoryWindow(
+        above: memory.regions.map(\.end).max() ?? 0, addressBits: addressBits),
+      firstInterrupt: PCILayout.firstInterrupt)
+  }
 
   init(
     _ configuration: VirtualMachineConfiguration, _ chipset: Chipset, memory: GuestRAM,
@@ -68,10 +77,15 @@ final class PCIBoard: Sendable {
     _ configuration: VirtualMachineConfiguration, _ slots: VirtioSlots
   ) throws {
     for (number, disk) in configuration.storageDevices.enumerated() {
-      let slot = PCISlots.firstDisk + UInt8(number)
-      let backend = try disk.open()
-      backends.withLock { $0.disks.append(backend) }
+      let slot = PCISlots.disks[number]
+      let backend = try disk.openLimited(clock: slots.clock) { [logger] event in
+        logger.warning("\(event)")
+      }
       let gate = slots.inputs(of: slot)
+      backends.withLock {
+        $0.disks.append(backend)
+        $0.storage.append(StorageLink(backend) { _ = gate($0) })
+      }
       try slots.insert(
         BlockDevice(
           backend, serialNumber: disk.serialNumber ?? "martlet-disk-\(number)",
@@ -84,8 +98,8 @@ final class PCIBoard: Sendable {
     _ configuration: VirtualMachineConfiguration, _ slots: VirtioSlots, _ entropy: any EntropySource
   ) throws {
     for (number, network) in configuration.networkDevices.enumerated() {
-      let slot = PCISlots.firstNetwork + UInt8(number)
-      let backend = try network.attachment.open()
+      let slot = PCISlots.networks[number]
+      let backend = try network.openLimited(clock: slots.clock)
       backends.withLock { $0.networks.append(backend) }
       let device = NetworkDevice(
         backend, address: network.address(number: number, entropy),
@@ -100,7 +114,7 @@ final class PCIBoard: Sendable {
     _ configuration: VirtualMachineConfiguration, _ slots: VirtioSlots
   ) throws {
     for (number, share) in configuration.directorySharingDevices.enumerated() {
-      let slot = PCISlots.firstShare + UInt8(number)
+      let slot = PCISlots.shares[number]
       let folder = try share.open()
       backends.withLock { $0.folders.append(folder) }
       let gate = slots.inputs(of: slot)
@@ -166,6 +180,11 @@ final class PCIBoard: Sendable {
         $0.connections.append { try device.connect(submit: gate) }
       }
     }
+  }
+
+  /// A disk, for its machine; `nil` when it has been given back.
+  func storage(_ number: Int) -> StorageLink? {
+    backends.withLock { $0.storage.indices.contains(number) ? $0.storage[number] : nil }
   }
 
   /// What comes from outside starts to flow.

@@ -82,6 +82,8 @@ final class PowerCycle: Sendable {
 
   var memoryBalloon: MemoryBalloon? { board.memoryBalloon }
 
+  func storage(_ number: Int) -> StorageLink? { board.storage(number) }
+
   private func callForAttention() {
     attention.store(true, ordering: .releasing)
     for processor in engine.virtualCPUs { processor.kick() }

@@ -122,6 +122,21 @@ public final class VirtualMachine: Sendable {
     control.withLock { $0.cycle }?.memoryBalloon?.statistics()
   }
 
+  /// Has the guest find that a disk's image has another size, after it was made larger on the host.
+  ///
+  /// - Parameter number: the disk's place in `storageDevices`.
+  /// - Returns: the size in bytes.
+  /// - Throws: `VirtualMachineError.invalidState` unless the machine runs or is paused, or `noSuchDevice`.
+  @discardableResult
+  public func refreshSize(ofStorageDevice number: Int) throws -> UInt64 {
+    let (cycle, state) = control.withLock { ($0.cycle, $0.state) }
+    guard let cycle else { throw VirtualMachineError.invalidState(state, for: "refreshSize") }
+    guard let storage = cycle.storage(number) else {
+      throw VirtualMachineError.noSuchDevice("disk", number)
+    }
+    return try storage.refreshSize()
+  }
+
   /// Pulls the plug; returns when the machine has stopped.
   public func stop() async throws {
     let cycle = try control.withLock { control in
@@ -154,6 +169,8 @@ public enum VirtualMachineError: Error, Hashable, Sendable {
   case invalidState(VirtualMachine.State, for: String)
   /// The machine was configured without one.
   case noMemoryBalloon
+  /// The configuration has fewer of them.
+  case noSuchDevice(String, Int)
 }
 
 extension VirtualMachineError: CustomStringConvertible {
@@ -163,6 +180,7 @@ extension VirtualMachineError: CustomStringConvertible {
       "a machine that is \(state) cannot do \(request)"
     case .noMemoryBalloon:
       "the machine has no memory balloon: give its configuration one in `memoryBalloonDevices`"
+    case .noSuchDevice(let kind, let number): "the machine has no \(kind) \(number)"
     }
   }
 }

@@ -1,4 +1,6 @@
 import ArgumentParser
+import DeviceModel
+import Martlet
 
 /// An argument of the form `KIND[,NAME=VALUE]…`.
 struct ArgumentOptions {
@@ -37,6 +39,26 @@ struct ArgumentOptions {
     case "off": return false
     case let value?: throw ValidationError("\(name)=\(value) is neither \(name)=on nor \(name)=off")
     }
+  }
+
+  /// A limit of the options NAME= and NAME-burst=; `nil` if they are not there.
+  ///
+  /// - Parameter inBytes: sizes such as 10M may be written.
+  mutating func takeLimit(_ name: String, inBytes: Bool) throws -> RateLimit? {
+    func number(_ text: String) throws -> UInt64 {
+      let value = inBytes ? try MemorySize.argument(text).byteCount : UInt64(text)
+      guard let value, value > 0 else {
+        throw ValidationError("'\(text)' is no rate: write for example \(name)=1000")
+      }
+      return value
+    }
+    let rate = try take(name).map(number)
+    let burst = try take("\(name)-burst").map(number)
+    guard let rate else {
+      if burst == nil { return nil }
+      throw ValidationError("\(name)-burst= needs \(name)=")
+    }
+    return RateLimit(perSecond: rate, burst: burst)
   }
 
   /// Complains about what nobody took.

@@ -6,5 +6,7 @@ struct MartletCommand: AsyncParsableCommand {
     commandName: "martlet",
     abstract: "Runs Linux in virtual machines, with or without hardware virtualization.",
     version: "0.1.0-dev",
-    subcommands: [RunCommand.self, NewCommand.self, SwitchCommand.self, DoctorCommand.self])
+    subcommands: [
+      RunCommand.self, NewCommand.self, ImageCommand.self, SwitchCommand.self, DoctorCommand.self,
+    ])
 }

@@ -38,9 +38,14 @@ struct NetworkArgument {
     default:
       throw ValidationError("'\(options.kind)' is no network: there are user, tap and switch")
     }
+    var configuration = VirtioNetworkDeviceConfiguration(
+      attachment: attachment, macAddress: mac)
+    configuration.receiveLimits.bytes = try options.takeLimit("rx-bps", inBytes: true)
+    configuration.receiveLimits.operations = try options.takeLimit("rx-pps", inBytes: false)
+    configuration.sendLimits.bytes = try options.takeLimit("tx-bps", inBytes: true)
+    configuration.sendLimits.operations = try options.takeLimit("tx-pps", inBytes: false)
     try options.finish("a network of this kind")
-    return NetworkArgument(
-      configuration: VirtioNetworkDeviceConfiguration(attachment: attachment, macAddress: mac))
+    return NetworkArgument(configuration: configuration)
   }
 
   /// `[tcp:|udp:][ADDRESS:]PORT:GUESTPORT`

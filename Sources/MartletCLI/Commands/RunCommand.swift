@@ -72,9 +72,10 @@ struct RunCommand: AsyncParsableCommand {
 
   @Option(
     help: """
-      A disk: PATH of a raw image, with ,readonly=on to protect it or ,snapshot=on to forget what the guest \
-      writes; once for each disk (/dev/vda, \
-      /dev/vdb, …)
+      A disk: PATH of an image, or nbd://HOST/EXPORT or nbd+unix:///EXPORT?socket=PATH of an NBD server, with \
+      ,format=NAME (raw, qcow2, vmdk, vhdx, vpc, vdi, parallels, …), ,readonly=on to protect it or ,snapshot=on to forget what \
+      the guest writes; ,bps=10M and ,iops=1000 limit bytes and requests a second, with ,bps-burst= and ,iops-burst= at \
+      once; once for each disk (/dev/vda, /dev/vdb, …)
       """,
     transform: DiskArgument.argument)
   var disk: [DiskArgument] = []
@@ -82,7 +83,8 @@ struct RunCommand: AsyncParsableCommand {
   @Option(
     help: """
       A network: user, behind address translation, with ,forward=[tcp:|udp:][ADDRESS:]PORT:GUESTPORT (any \
-      number), ,restrict=on, ,ipv6=on and ,mac=ADDRESS; tap,name=NAME; switch,path=SOCKET; once for each network device
+      number), ,restrict=on, ,ipv6=on and ,mac=ADDRESS; tap,name=NAME; switch,path=SOCKET; with \
+      ,rx-bps=, ,tx-bps= (bytes a second), ,rx-pps= and ,tx-pps= (packets a second) as limits, each with -burst=; once for each network device
       """,
     transform: NetworkArgument.argument)
   var net: [NetworkArgument] = []

@@ -164,7 +164,7 @@ struct MachineFile {
     }
 
     private func absolute(_ path: String) -> String {
-      path.hasPrefix("/") ? path : directory.appending(path: path).path
+      path.hasPrefix("/") || path.contains("://") ? path : directory.appending(path: path).path
     }
   }
 }

@@ -15,7 +15,7 @@ enum Host {
   static let guestRCX: UInt8 = 13
   /// Scratch: the linear address of the running access, or a branch's target.
   static let r14: UInt8 = 14
-  /// Minus the instructions executed since the code was entered.
+  /// Counts executed instructions down (`TranslationState.count`).
   static let count: UInt8 = 15
 
   /// The host register of a guest register; `nil` for those that stay in memory.
@@ -24,7 +24,8 @@ enum Host {
     switch guest {
     case 1: guestRCX
     case 4: guestRSP
-    case 12...15: nil
+    case 10, 11, 14, 15: nil
+    case 12, 13: guest - 2
     default: guest
     }
   }

@@ -74,6 +74,10 @@ extension BlockEmitter {
 
   /// With a host address in R14: jumps unless the address that lies `distance` bytes further is a multiple of 16.
   private mutating func emitAlignmentCheck(_ distance: Int64) -> UnsafeMutablePointer<UInt8> {
+    if !flagsInHost, distance == 0 {
+      code.bytes(0x41, 0xF6, 0xC6, 0x0F, 0x0F, 0x85)  // test r14b, 15; jne
+      return unsafe code.displacement(to: nil)
+    }
     code.address(Host.rcx, base: Host.r14, Int32(distance))
     if flagsInHost {
       code.extract(Host.rcx, Host.rcx, mask: StateOffset.alignmentMask)

@@ -155,6 +155,7 @@ extension BlockEmitter {
       return emitWithHighRegisters(i, form, opcode, isHighReg: isHighReg, isHighRM: isHighRM)
     }
     let isLong = !opcode.isWide && !opcode.isWord
+    if i.operation == .mov, !opcode.isWord, emitMove(i, opcode) { return .emitted }
     // The register-or-memory operand.
     var rm: HostOperand
     var rmStore = false
@@ -196,6 +197,23 @@ extension BlockEmitter {
     if let regStore { code.store(regStore, .state(StateOffset.register(i.reg))) }
     if rmStore { code.store(scratch, .state(StateOffset.register(i.rm))) }
     return .emitted
+  }
+
+  /// MOV of a whole register to another, of which one lives in memory, straight from or to there.
+  private mutating func emitMove(_ i: Instruction, _ opcode: HostOpcode) -> Bool {
+    guard i.opcode == 0x89 || i.opcode == 0x8B else { return false }
+    let (to, from) = i.opcode == 0x89 ? (i.rm, i.reg) : (i.reg, i.rm)
+    if let host = Host.register(to), Host.register(from) == nil {
+      code.legacy(
+        HostOpcode(opcode: 0x8B, isWide: opcode.isWide), host, .state(StateOffset.register(from)))
+      return true
+    }
+    // A narrower store would leave the upper half.
+    guard opcode.isWide, Host.register(to) == nil, let host = Host.register(from) else {
+      return false
+    }
+    code.store(host, .state(StateOffset.register(to)))
+    return true
   }
 
   /// A register to work in: in an access group R14 holds the host address.

@@ -1,7 +1,7 @@
 import X86Decoder
 
 /// Emits one block. Its parts: `+Memory` (addresses and TLB look-ups), `+Flags`, `+AccessGroups`, `+Operands` (with a ModRM
-/// byte), `+Strings`, `+Stack`, `+Branches`, `+System`, `+Vectors`.
+/// byte), `+Strings`, `+Stack`, `+Branches`, `+Loops`, `+System`, `+Vectors`.
 @safe struct BlockEmitter {
   var code: Assembler
   let translator: Translator
@@ -17,8 +17,14 @@ import X86Decoder
   var executed = 0
   /// How many instructions the block has.
   private(set) var blockLength = 0
-  /// Where its code in the first half of the cache ends.
+  /// Where its code in the first half of the cache ends, and in the second.
   private(set) var hotEnd: UnsafeMutablePointer<UInt8>?
+  private(set) var coldEnd: UnsafeMutablePointer<UInt8>
+  /// Whether there are access groups and loops.
+  private var isWhole = true
+  /// The first branch back to the block's start, and where the copy that it leads to begins once that is being emitted.
+  var loop: Loop?
+  var loopTop: UnsafeMutablePointer<UInt8>?
   var pendingEdges = 0
   /// The current instruction's slow site, once it has one; ~0 before.
   var slowSite: UInt32 = ~0
@@ -42,9 +48,11 @@ import X86Decoder
   /// The copy of the current instruction's destination.
   var keptOperand = FlagSource.noRegister
   var recoversAfterLookUp = false
-  /// Where the flags are to be had from at each instruction that the host may refuse.
+  /// Where the flags are to be had from at each instruction that the host may refuse, and how many came before
+  /// in the translator's tables.
   var faultSources: [FlagSource] = []
   var coldFaultSources: [FlagSource] = []
+  private var firstFaults = (0, 0)
   var putOffGroups: [PutOffGroup] = []
   /// Whether the block's vector registers are in the host's from here on.
   var vectorsLoaded = false
@@ -66,32 +74,90 @@ import X86Decoder
 
   // MARK: A block
 
+  /// - Parameter entry: where the block's entry lies: where `code` writes next.
+  init(
+    _ code: Assembler, _ translator: Translator, _ cpu: CPU, _ key: TranslationKey, start: Int,
+    entry: UnsafeMutablePointer<UInt8>
+  ) {
+    self.code = code
+    self.translator = translator
+    stubs = translator.stubs
+    self.cpu = cpu
+    self.key = key
+    blockOffset = start
+    offset = start
+    nextOffset = start
+    unsafe self.entry = entry
+    unsafe coldEnd = translator.coldCursor
+  }
+
   /// Emits a plan of `total` instructions, and what of it is put off.
   mutating func emitBlock(_ total: Int, hasGroups: Bool) {
-    let firstFaults = (translator.faults.count, translator.coldFaults.count)
-    let hasEnded = emitPlan(total, hasGroups: hasGroups)
+    // Short blocks, which tests ask for, are of single instructions.
+    isWhole = hasGroups && cpu.env.maximumBlockLength > 16
+    begin()
+    let length = unsafe emitBudgetCheck()
+    emitRange(total)
     blockLength = executed
-    if !hasEnded { emitEdge(executed: executed, target: Int32(nextOffset)) }
+    if let length = unsafe length {
+      unsafe UnsafeMutableRawPointer(length).storeBytes(of: Int32(-blockLength), as: Int32.self)
+    }
+    emitRest()
+    guard let loop, !groupsAreRefused else { return }
+    unsafe code.cursor = hotEnd.unsafelyUnwrapped
+    begin()
+    emitLoop(loop)
+    emitRest()
+  }
+
+  /// Under a budget: leaves unless it suffices for the block; returns where minus the block's length is to be written.
+  private mutating func emitBudgetCheck() -> UnsafeMutablePointer<UInt8>? {
+    guard key.has(TranslationKey.budgeted) else { return nil }
+    code.bytes(0x49, 0x8D, 0x8F)  // lea rcx, [r15 + …]
+    let length = unsafe code.cursor
+    code.word32(0)
+    code.extract(Host.rcx, Host.rcx, mask: StateOffset.signMask)
+    let suffices = unsafe emitForwardCounterJump()
+    let site = translator.append(
+      Site(kind: .budget, executed: 0, blockOffset: UInt16(blockOffset)))
+    unsafe code.leave(site, stubs.exit)
+    unsafe land(suffices)
+    return unsafe length
+  }
+
+  /// Makes ready for instructions from the block's first on.
+  private mutating func begin() {
+    executed = 0
+    pendingCount = 0
+    pendingEdges = 0
+    putOffGroups = []
+    faultSources = []
+    coldFaultSources = []
+    firstFaults = (translator.faults.count, translator.coldFaults.count)
+  }
+
+  /// Emits what has been put off.
+  private mutating func emitRest() {
     emitPendingEdges()
     unsafe hotEnd = code.cursor
-    unsafe code.cursor = translator.coldCursor
+    unsafe code.cursor = coldEnd
     emitPutOffGroups()
+    keepsFlags = false
     emitPendingEdges()
     emitPending()
     emitFaultStubs(translator.faults, firstFaults.0, faultSources, base: 0)
     emitFaultStubs(
       translator.coldFaults, firstFaults.1, coldFaultSources, base: Translator.coldStart)
+    unsafe coldEnd = code.cursor
   }
 
-  /// Emits a plan of `total` instructions; returns whether nothing follows the last one.
-  private mutating func emitPlan(_ total: Int, hasGroups: Bool) -> Bool {
-    // Short blocks, which tests ask for, are of single instructions.
-    let isWhole = hasGroups && cpu.env.maximumBlockLength > 16
+  /// Emits the plan's first `total` instructions, and how code goes on behind them.
+  mutating func emitRange(_ total: Int) {
     var number = 0
     while number < total, !isFull {
       let i = begin(number)
       if isWhole, let group = accessGroup(total) {
-        if emitGroup(group) { return true }
+        if emitGroup(group) { return }
         number += group.count
         continue
       }
@@ -102,10 +168,10 @@ import X86Decoder
       finishFlags(i)
       executed += 1
       number += 1
-      if outcome == .ended { return true }
+      if outcome == .ended { return }
       if outcome == .refused, i.traits.contains(.changesControlFlow) { break }
     }
-    return false
+    emitEdge(executed: executed, target: Int32(nextOffset))
   }
 
   /// Turns to an instruction of the plan.
@@ -221,6 +287,11 @@ import X86Decoder
       to: PendingJump(
         place: place, site: 0, isEdge: true, executed: UInt16(executed), target: target))
     pendingCount += 1
+  }
+
+  /// Whether a branch from the current instruction to the block's start is a loop's.
+  var mayLoop: Bool {
+    isWhole && !keepsFlags && !isInGroup && !key.has(TranslationKey.budgeted)
   }
 
   /// Whether the block must end for want of room for jumps.

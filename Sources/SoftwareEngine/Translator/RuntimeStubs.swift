@@ -74,7 +74,7 @@ import CHost
     code.load(Host.rax, .state(StateOffset.flags))
     code.bytes(0x04, 0x7F, 0x9E)  // add al, 127; sahf
     code.load(Host.count, .state(StateOffset.count))
-    for guest in UInt8(0)..<12 {
+    for guest in UInt8(0)..<16 {
       if let host = Host.register(guest) { code.load(host, .state(StateOffset.register(guest))) }
     }
     code.legacy(HostOpcode(opcode: 0xFF), 4, .state(StateOffset.target))  // jmp
@@ -82,7 +82,7 @@ import CHost
 
   private static func emitExit(_ code: inout Assembler, _ save: UnsafeMutablePointer<UInt8>) {
     code.store32(Host.rcx, .state(StateOffset.site))
-    for guest in UInt8(0)..<12 {
+    for guest in UInt8(0)..<16 {
       if let host = Host.register(guest) { code.store(host, .state(StateOffset.register(guest))) }
     }
     code.bytes(0x9F, 0x0F, 0x90, 0xC0)  // lahf; seto al

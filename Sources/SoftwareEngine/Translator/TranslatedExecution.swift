@@ -26,8 +26,10 @@ extension CPU {
   func runTranslated(
     _ translator: Translator, _ block: UnsafePointer<Block>
   ) -> TranslatedOutcome {
-    // Budgets are exact to the instruction, which linked blocks are not.
-    guard !state.isBudgetLimited else { return .interpret }
+    // A budget's last instructions are the interpreter's.
+    guard !state.isBudgetLimited || state.budget >= UInt64(Translator.planCapacity) else {
+      return .interpret
+    }
     // SAFETY: `heat` points into the cache's table, which is this CPU's.
     let heat = unsafe env.blocks.heat(block.pointee.physical)
     // A straddling instruction costs the interpreter a decoding each time.
@@ -61,10 +63,13 @@ extension CPU {
   ) -> TranslatedOutcome {
     var key = key
     var number = first
-    state.translation.count = 0
+    let budget = state.isBudgetLimited ? state.budget : 0
+    state.translation.count = budget
     defer {
-      state.retired &+= 0 &- state.translation.count
-      unsafe translator.statistics.pointee.executions &+= 0 &- state.translation.count
+      let executed = budget &- state.translation.count
+      state.retired &+= executed
+      if state.isBudgetLimited { state.budget &-= executed }
+      unsafe translator.statistics.pointee.executions &+= executed
       state.translation.count = 0
     }
     loadFlagsForHost()
@@ -133,6 +138,10 @@ extension CPU {
           return .lookAgain
         case .dead:
           rip = state.translation.codePage &+ UInt64(site.blockOffset)
+        case .budget:
+          rip = state.translation.codePage &+ UInt64(site.blockOffset)
+          storeFlagsFromHost()
+          return .lookAgain
         }
         guard attention == 0, let next = findTranslation(translator, key) else {
           storeFlagsFromHost()
@@ -331,9 +340,7 @@ extension CPU {
     }
     let firstFaults = (translator.faults.count, translator.coldFaults.count)
     func emit(hasGroups: Bool) -> BlockEmitter {
-      var emitter = unsafe BlockEmitter(
-        code: code, translator: translator, stubs: translator.stubs, cpu: self, key: key,
-        blockOffset: start, offset: start, nextOffset: start, entry: entry)
+      var emitter = unsafe BlockEmitter(code, translator, self, key, start: start, entry: entry)
       if let secondPage { emitter.emitSecondPageCheck(secondPage) }
       emitter.emitBlock(total, hasGroups: hasGroups)
       return emitter
@@ -346,7 +353,7 @@ extension CPU {
     }
     let count = emitter.blockLength
     unsafe translator.cursor = emitter.hotEnd.unsafelyUnwrapped
-    unsafe translator.coldCursor = emitter.code.cursor
+    unsafe translator.coldCursor = emitter.coldEnd
     unsafe translator.statistics.pointee.blocks &+= 1
     unsafe translator.statistics.pointee.instructions &+= UInt64(count)
     let number = translator.insert(

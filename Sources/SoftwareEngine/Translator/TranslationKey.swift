@@ -18,6 +18,8 @@ struct TranslationKey: Equatable {
   /// 32-bit code: FS (GS) can be used up to 4 GiB.
   static let plainFS: UInt32 = 1 << 6
   static let plainGS: UInt32 = 1 << 7
+  /// Blocks look before they begin whether the instruction budget suffices for all of them.
+  static let budgeted: UInt32 = 1 << 8
 
   func has(_ bit: UInt32) -> Bool { rawValue & bit != 0 }
   var is64Bit: Bool { has(Self.code64) }
@@ -46,6 +48,7 @@ extension CPU {
       if state.readEnd[4] == all, state.writeEnd[4] == all { key |= TranslationKey.plainFS }
       if state.readEnd[5] == all, state.writeEnd[5] == all { key |= TranslationKey.plainGS }
     }
+    if state.isBudgetLimited { key |= TranslationKey.budgeted }
     if state.privilegeLevel == 3 {
       key |= TranslationKey.user
     } else if unsafe state.dataTLB == state.supervisorOverrideTLB {

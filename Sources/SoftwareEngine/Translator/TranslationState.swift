@@ -12,7 +12,7 @@ struct TranslationState {
   var savedFlags: UInt64 = 0
   /// Registers that flags are to be had from, before they were overwritten.
   var copies: InlineArray<4, UInt64> = .init(repeating: 0)
-  /// Minus the instructions executed in translated code and not yet counted in `retired`.
+  /// What translated code counts down from, by each instruction: 0, or the instruction budget.
   var count: UInt64 = 0
   /// R14 at exit.
   var scratch: UInt64 = 0
@@ -24,6 +24,7 @@ struct TranslationState {
   var codePage: UInt64 = 0
   var indexMask = TLBSet.indexMask
   var pageMask: UInt64 = ~4095
+  var signMask: UInt64 = 1 << 63
   var alignmentMask: UInt64 = 15
   var wideWordMask: UInt64 = ~63
   var wordMask: UInt64 = ~31
@@ -67,6 +68,7 @@ enum StateOffset {
   static let codePage = field(\.codePage)
   static let indexMask = field(\.indexMask)
   static let pageMask = field(\.pageMask)
+  static let signMask = field(\.signMask)
   static let alignmentMask = field(\.alignmentMask)
   static let jumpMask = field(\.jumpMask)
   static let extended = field(\.extended)

@@ -31,7 +31,9 @@ import X86Decoder
 /// (`BlockEmitter+Flags`). Where they cannot be had, a look-up uses only LEA, MOV, PEXT and JRCXZ, which leave them alone.
 ///
 /// # Counting and attention
-/// R15 counts executed instructions, edge by edge; a site knows how many precede it in its block. Another thread
+/// R15 counts executed instructions down, edge by edge; a site knows how many precede it in its block. Under an
+/// instruction budget it starts with the budget, and a block that it does not suffice for is left to the interpreter,
+/// which stops exactly at the budget's end. Another thread
 /// that wants attention clears `running`, which backward edges look at, and `jumpMask`, without which indirect
 /// branches find nothing.
 @safe final class Translator {
@@ -320,6 +322,8 @@ struct Site {
     case straddle
     /// The block was killed.
     case dead
+    /// The instruction budget ends within the block.
+    case budget
   }
   var kind: Kind
   /// The instruction is never translated: no TLB miss.

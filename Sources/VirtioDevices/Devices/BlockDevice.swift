@@ -10,6 +10,8 @@ public struct BlockDevice: VirtioDevice {
   private let serialNumber: [UInt8]
   private let queueCount: Int
   private let inFlight: BlockRequests
+  /// The disk's size as far as the guest may know of it.
+  private var byteCount: UInt64
   private var pending: [UInt64: Request] = [:]
   private var nextRequest: UInt64 = 0
 
@@ -60,6 +62,7 @@ public struct BlockDevice: VirtioDevice {
     submit: @escaping @Sendable (DeviceInput) -> Void
   ) {
     self.backend = backend
+    byteCount = backend.byteCount
     self.serialNumber = Array(serialNumber.utf8.prefix(20))
     self.queueCount = max(1, min(queueCount, 16))
     inFlight = BlockRequests(submit: submit)
@@ -90,7 +93,7 @@ public struct BlockDevice: VirtioDevice {
     let block = UInt64(backend.blockByteCount)
     let exponent = (UInt64(backend.preferredByteCount) / block).trailingZeroBitCount
     let mostSectors = Self.mostBytes / 512
-    set(backend.byteCount / 512, 8, at: 0)
+    set(byteCount / 512, 8, at: 0)
     set(UInt64(Self.mostSegments), 4, at: 12)
     set(block, 4, at: 20)
     set(UInt64(min(exponent, 8)), 1, at: 24)
@@ -110,15 +113,19 @@ public struct BlockDevice: VirtioDevice {
   public mutating func notify(
     _ queue: Int, _ queues: inout VirtioQueues
   ) throws(VirtioError) {
+    var batch: [BlockSubmission] = []
+    defer { if !batch.isEmpty { backend.submit(batch) } }
     // No more than the queue holds, so that this takes bounded time; completions look again.
     for _ in 0..<Int(Self.queueSize) {
       guard let chain = try queues.next(queue) else { return }
-      try begin(chain, queue, &queues)
+      try begin(chain, queue, &queues, &batch)
     }
   }
 
+  /// Answers a request, or adds what the disk is to do to `batch`.
   private mutating func begin(
-    _ chain: DescriptorChain, _ queue: Int, _ queues: inout VirtioQueues
+    _ chain: DescriptorChain, _ queue: Int, _ queues: inout VirtioQueues,
+    _ batch: inout [BlockSubmission]
   ) throws(VirtioError) {
     let header = try queues.read(chain.readable, limit: 16)
     guard header.count == 16, chain.writable.byteCount >= 1,
@@ -138,14 +145,14 @@ public struct BlockDevice: VirtioDevice {
       request.data = input
       request.written += UInt32(input.byteCount)
       let buffer = try segments(input, queues)
-      start(request, .read(offset: offset, into: buffer))
+      start(request, .read(offset: offset, into: buffer), &batch)
     case Kind.write:
       guard !backend.isReadOnly, let offset = offset(sector, output.byteCount) else {
         return try finish(request, Status.ioError, &queues)
       }
-      start(
-        request, .write(offset: offset, from: try segments(output, queues), isDurable: false))
-    case Kind.flush: start(request, .flush)
+      let buffer = try segments(output, queues)
+      start(request, .write(offset: offset, from: buffer, isDurable: false), &batch)
+    case Kind.flush: start(request, .flush, &batch)
     case Kind.identify:
       let name = serialNumber + [UInt8](repeating: 0, count: 20 - serialNumber.count)
       request.written += UInt32(try queues.write(name, to: input))
@@ -154,7 +161,7 @@ public struct BlockDevice: VirtioDevice {
       guard let operation = try clearing(kind, output, queues) else {
         return try finish(request, Status.ioError, &queues)
       }
-      start(request, operation)
+      start(request, operation, &batch)
     default: try finish(request, Status.unsupported, &queues)
     }
   }
@@ -164,7 +171,7 @@ public struct BlockDevice: VirtioDevice {
     let (start, overflow) = sector.multipliedReportingOverflow(by: 512)
     let (end, wraps) = start.addingReportingOverflow(byteCount)
     let block = UInt64(backend.blockByteCount)
-    guard !overflow, !wraps, end <= backend.byteCount, start % block == 0, byteCount % block == 0
+    guard !overflow, !wraps, end <= self.byteCount, start % block == 0, byteCount % block == 0
     else { return nil }
     return start
   }
@@ -194,11 +201,13 @@ public struct BlockDevice: VirtioDevice {
     }
   }
 
-  private mutating func start(_ request: Request, _ operation: BlockRequest) {
+  private mutating func start(
+    _ request: Request, _ operation: BlockRequest, _ batch: inout [BlockSubmission]
+  ) {
     let number = nextRequest
     nextRequest &+= 1
     pending[number] = request
-    inFlight.begin(number, operation, on: backend)
+    batch.append(inFlight.begin(number, operation))
   }
 
   public mutating func receive(
@@ -211,9 +220,16 @@ public struct BlockDevice: VirtioDevice {
       queues.memory.noteTransfer(to: request.data.ranges)
       try finish(request, status, &queues)
       try notify(request.queue, &queues)
-    case .blockResize: queues.configurationChanged = true
+    case .blockResize(let byteCount):
+      self.byteCount = byteCount
+      queues.configurationChanged = true
     default: break
     }
+    return 1
+  }
+
+  public mutating func dismiss(_ input: DeviceInput) -> Int {
+    if case .blockResize(let byteCount) = input { self.byteCount = byteCount }
     return 1
   }
 
@@ -226,6 +242,7 @@ public struct BlockDevice: VirtioDevice {
   }
 
   public mutating func reset() {
+    inFlight.end(of: backend.dropWaiting())
     inFlight.waitUntilIdle()
     pending = [:]
   }
@@ -238,9 +255,9 @@ private final class BlockRequests: Sendable {
 
   init(submit: @escaping @Sendable (DeviceInput) -> Void) { self.submit = submit }
 
-  func begin(_ number: UInt64, _ operation: BlockRequest, on backend: any BlockBackend) {
+  func begin(_ number: UInt64, _ operation: BlockRequest) -> BlockSubmission {
     count.withLock { $0 += 1 }
-    backend.submit(operation) { [self] result in
+    return BlockSubmission(operation) { [self] result in
       let status: UInt8
       switch result {
       case .success: status = BlockDevice.Status.success
@@ -252,6 +269,9 @@ private final class BlockRequests: Sendable {
       submit(.blockCompletion(request: number, status: status))
     }
   }
+
+  /// So many do not take place.
+  func end(of dropped: Int) { count.update { $0 -= dropped } }
 
   func waitUntilIdle() { count.wait { $0 == 0 ? () : nil } }
 }

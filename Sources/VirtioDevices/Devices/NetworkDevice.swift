@@ -95,8 +95,12 @@ public struct NetworkDevice: VirtioDevice {
     // No more than the queue holds, so that this takes bounded time.
     for _ in 0..<Int(Self.queueSize) {
       guard let chain = try queues.next(queue) else { return }
-      let bytes = try queues.read(chain.readable, limit: NetworkHeader.byteCount + Self.mostBytes)
-      guard let packet = NetworkHeader.packet(from: bytes) else { throw .badRequest }
+      let header = try queues.read(chain.readable, limit: NetworkHeader.byteCount)
+      let frame = try queues.read(
+        chain.readable.slice(from: UInt64(NetworkHeader.byteCount)), limit: Self.mostBytes)
+      guard let packet = NetworkHeader.packet(from: header, frame: frame) else {
+        throw .badRequest
+      }
       guard link.backend.send(packet) else {
         // `networkRoom` follows.
         queues.putBack(chain, to: queue)

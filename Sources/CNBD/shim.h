@@ -1,0 +1,3 @@
+// libnbd's interface, as Debian's libnbd-dev installs it.
+#pragma once
+#include <libnbd.h>
