@@ -54,13 +54,6 @@ public final class ImageFile: Sendable {
     return UInt64(end)
   }
 
-  /// It grows when something is written beyond its end, and what is between reads as zeroes.
-  public func isRegularFile() throws(HostError) -> Bool {
-    var status = stat()
-    guard unsafe fstat(file, &status) == 0 else { throw .current("fstat") }
-    return status.st_mode & S_IFMT == S_IFREG
-  }
-
   /// Fills the buffer from `offset` on; what lies beyond the end of the file reads as zeroes.
   public func read(into buffer: MemorySegments, at offset: UInt64) throws(HostError) {
     let file = file

@@ -21,7 +21,7 @@ public final class StreamDescriptor: Sendable {
     while true {
       // SAFETY: the pointer and count describe the same buffer, for the length of the call.
       let count = unsafe bytes.withUnsafeBytes {
-        unsafe chost_send_message(descriptor, $0.baseAddress, UInt($0.count))
+        unsafe chost_send_message(descriptor, nil, 0, $0.baseAddress, UInt($0.count))
       }
       if count >= 0 { return count }
       switch errno {

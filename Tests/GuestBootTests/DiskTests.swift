@@ -49,7 +49,7 @@ extension GuestBootTests {
 
   @Test(.enabled(if: Guest.allArePresent, "no guests in the cache: run Scripts/fetch-guests.sh"))
   func `a disk grows while its guest runs`() async throws {
-    let ramdisk = try GuestProgram.initialRamdisk(of: .cloudAmd64, adding: Self.modules)
+    let ramdisk = try GuestProgram.initialRamdisk(of: .cloudAmd64, adding: Self.diskModules)
     let image = FileManager.default.temporaryDirectory
       .appending(path: "martlet-\(UUID().uuidString).img")
     try Data(count: 4 << 20).write(to: image)
