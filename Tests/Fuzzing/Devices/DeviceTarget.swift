@@ -12,6 +12,20 @@ private let devices: [@Sendable (FuzzedBoard, Inputs) -> Void] = [
   { $0.plug(BlockDevice(FuzzedDisk(), serialNumber: "fuzz", queueCount: 2, submit: $1.add)) },
   { board, _ in board.plug(NetworkDevice(FuzzedNetwork(), address: .fuzzed, pairCount: 2)) },
   { $0.plug(FileSharingDevice(FuzzedFolder(), tag: "fuzz", submit: $1.add)) },
+  { board, _ in board.plug(SocketDevice(FuzzedSockets(), guestCID: 3)) },
+  { board, _ in
+    let sink = FuzzedConsole()
+    board.plug(
+      ConsoleDevice(ports: [
+        ConsolePort(isConsole: true, sink: sink),
+        ConsolePort(name: "fuzz", isConsole: false, sink: sink),
+      ]))
+  },
+  { board, _ in
+    var options = BalloonDevice.Options()
+    options.statisticsInterval = 1000
+    board.plug(BalloonDevice(options, clock: board.clock))
+  },
 ]
 
 /// Drives one virtio device, its PCI function and the chipset by what the input says. Nothing may trap, hang, ask for
@@ -87,15 +101,36 @@ private func perform(
 extension OperationReader {
   /// Something from outside, whichever device it is for.
   fileprivate mutating func deviceInput() -> DeviceInput {
-    switch byte() % 5 {
+    switch byte() % 11 {
     case 0: return .blockCompletion(request: integer(1), status: byte())
     case 1: return .blockResize(byteCount: integer(4))
     case 2: return .networkRoom
     case 3: return .fileReply(request: integer(1), bytes: bytes(Int(byte())))
+    case 4: return .balloonTarget(pageCount: UInt32(integer(4)))
+    case 5: return .console(port: UInt32(byte() & 3), bytes: bytes(Int(byte())))
+    case 6: return .consoleRoom(port: UInt32(byte() & 3))
+    case 7:
+      return .consoleSize(
+        port: UInt32(byte() & 3), columns: UInt16(integer(2)), rows: UInt16(integer(2)))
+    case 8: return .consoleConnection(port: UInt32(byte() & 3), isConnected: byte() & 1 != 0)
+    case 9: return .socket(socketEvent())
     default:
       var packet = NetworkPacket(bytes: bytes(14 + Int(byte())))
       if byte() & 1 != 0 { packet.bytes += [UInt8](repeating: 0, count: Int(integer(2))) }
       return .packet(packet)
+    }
+  }
+
+  private mutating func socketEvent() -> SocketEvent {
+    let connection = SocketConnection(rawValue: integer(1) & 15)
+    switch byte() % 7 {
+    case 0: return .connect(connection, port: UInt32(integer(1)))
+    case 1: return .opened(connection)
+    case 2: return .refused(connection)
+    case 3: return .received(connection, bytes: bytes(Int(byte())))
+    case 4: return .sent(connection, byteCount: UInt32(integer(4)))
+    case 5: return .ended(connection, SocketDirections(rawValue: byte()))
+    default: return .transportReset
     }
   }
 

@@ -119,3 +119,31 @@ final class FuzzedFolder: FileSharingBackend {
   func reset() {}
   func close() {}
 }
+
+/// Sockets that do nothing: what happens to them is the input's to say.
+final class FuzzedSockets: SocketBackend {
+  func connect(submit: @escaping @Sendable (SocketEvent) -> Int) throws {}
+  func start() {}
+  func open(_ connection: SocketConnection, port: UInt32) { WorkCounter.shared.add() }
+  func accept(_ connection: SocketConnection, hostPort: UInt32) { WorkCounter.shared.add() }
+  func send(_ bytes: [UInt8], on connection: SocketConnection) { WorkCounter.shared.add() }
+  func finish(_ connection: SocketConnection, _ directions: SocketDirections) {
+    WorkCounter.shared.add()
+  }
+  func resume(_ connection: SocketConnection?) { WorkCounter.shared.add() }
+  func drop(_ connection: SocketConnection) { WorkCounter.shared.add() }
+  func reset() {}
+  func disconnect() {}
+}
+
+/// A terminal that takes all of what is written to it, but each fourth time half.
+final class FuzzedConsole: ConsoleSink {
+  private let count = Atomic<Int>(0)
+
+  func write(_ bytes: [UInt8]) -> Int {
+    WorkCounter.shared.add()
+    return count.add(1, ordering: .relaxed).newValue % 4 != 0 ? bytes.count : bytes.count / 2
+  }
+
+  func inputRoomAvailable() { WorkCounter.shared.add() }
+}

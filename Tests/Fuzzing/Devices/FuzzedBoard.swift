@@ -46,7 +46,8 @@ final class FuzzedBoard {
       messageCount: device.queueSizes.count + 1,
       line: chipset.interruptLine(bus.interrupt(of: PCIAddress(device: Self.slot))),
       sink: RecordingMessageSink())
-    let function = AttachedDevice(VirtioPCI(device, memory: memory, connector: connector))
+    let function = AttachedDevice(
+      VirtioPCI(device, memory: memory, connector: connector), clock: clock)
     deliver = { input in function.withDevice { $0.receive(input) } }
     bus.insert(
       PCIFunction(function, connector: connector, memory: chipset.memory),
