@@ -99,7 +99,7 @@ public struct VirtioPCI<Device: VirtioDevice>: PCIDevice, TimedDevice {
   /// Something came from outside. Returns how much of it was taken.
   public mutating func receive(_ input: DeviceInput) -> Int {
     // A kernel that takes over cuts devices off before it gives their memory to others.
-    guard connector.isBusMaster else { return 1 }
+    guard connector.isBusMaster else { return core.device.dismiss(input) }
     let taken = core.receive(input)
     interrupt()
     return taken
