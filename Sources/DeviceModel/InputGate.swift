@@ -29,6 +29,8 @@ public enum DeviceInput: Codable, Hashable, Sendable {
   case console(port: UInt32, bytes: [UInt8])
   /// A console port's output, which was held back, may go on.
   case consoleRoom(port: UInt32)
+  /// Somebody is at the other end of a console port, or nobody.
+  case consoleConnection(port: UInt32, isConnected: Bool)
   /// The terminal behind a console port has another size.
   case consoleSize(port: UInt32, columns: UInt16, rows: UInt16)
 }

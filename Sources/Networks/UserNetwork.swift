@@ -110,8 +110,6 @@ public enum NetworkError: Error, Hashable, Sendable {
   case noDevice(name: String, reason: String)
   /// No switch listens at the path.
   case noSwitch(path: String, reason: String)
-  /// No Unix socket can be made at the path.
-  case cannotListen(path: String, reason: String)
 }
 
 extension NetworkError: CustomStringConvertible {
@@ -130,11 +128,6 @@ extension NetworkError: CustomStringConvertible {
       """
     case .noSwitch(let path, let reason):
       "no switch answers at \(path) (\(reason)): start one with `martlet switch \(path)`"
-    case .cannotListen(let path, let reason):
-      """
-      nothing can listen at \(path) (\(reason)): choose another path, of 107 bytes at most, in a folder that you \
-      can write to
-      """
     }
   }
 }

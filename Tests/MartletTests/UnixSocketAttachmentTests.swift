@@ -48,8 +48,11 @@ import Testing
     writer.join()
     let second = try StreamDescriptor(connectingTo: path)
     _ = second.send([3])
+    let reports = Monitor<[Bool]>([])
+    attachment.observeConnection { isConnected in reports.update { $0.append(isConnected) } }
     first = nil
     taken.wait { $0 == [1, 2, 3] ? () : nil }
+    #expect(reports.withLock { $0 } == [true, false, true])
     #expect(line.write([9, 9]) == 2)
     line.close()
     // The last words arrive.

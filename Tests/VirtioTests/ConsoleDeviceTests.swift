@@ -191,6 +191,21 @@ struct ConsoleFixture {
     #expect(fixture.guest.core.takeInterrupts().configuration)
   }
 
+  @Test func `the guest hears who is at the other end of a port`() throws {
+    var fixture = try ConsoleFixture()
+    fixture.guest.reset()
+    _ = fixture.guest.receive(.consoleConnection(port: 1, isConnected: false))
+    fixture.guest.start(features: 0b11)
+    try fixture.guest.give(2, count: 12)
+    try fixture.say(.portReady, port: 1)
+    #expect(try fixture.messages().last == ConsoleMessage(port: 1, .opened, value: 0))
+    _ = fixture.guest.receive(.consoleConnection(port: 1, isConnected: true))
+    #expect(try fixture.messages() == [ConsoleMessage(port: 1, .opened, value: 1)])
+    // A port that the driver does not know yet is not spoken of.
+    _ = fixture.guest.receive(.consoleConnection(port: 0, isConnected: false))
+    #expect(try fixture.messages() == [])
+  }
+
   @Test func `the emergency byte is written without queues`() throws {
     var fixture = try ConsoleFixture()
     fixture.guest.reset()
@@ -236,6 +251,9 @@ struct ConsoleFixture {
           _ = fixture.guest.receive(.console(port: UInt32(random.next() % 3), bytes: bytes))
         case 3:
           _ = fixture.guest.receive(.consoleRoom(port: UInt32(random.next() % 3)))
+          _ = fixture.guest.receive(
+            .consoleConnection(port: UInt32(random.next() % 3), isConnected: random.next() % 2 == 0)
+          )
           _ = fixture.guest.receive(
             .consoleSize(port: UInt32(random.next() % 3), columns: 1, rows: 2))
         case 4:

@@ -172,6 +172,40 @@ import Testing
     }
   }
 
+  @Test(arguments: [UInt64(0), VirtioFeature.ringPacked])
+  func `what was taken before a reset does not come back`(features: UInt64) throws {
+    var driver = try Driver()
+    var queue = driver.queue(size: 8, features: features)
+    for number: UInt64 in 0..<8 {
+      let flags: UInt16 = features == 0 ? 0 : 1 << 7
+      try driver.write(
+        .init(
+          address: 0x9000, length: 16, flags: flags | (number < 7 ? 1 : 0), next: UInt16(number) + 1
+        ), number)
+      if features != 0 {
+        // Packed: identifier, then flags.
+        try driver.memory.store(UInt16(0), at: driver.at(Driver.descriptors + 16 * number + 12))
+        try driver.memory.store(
+          flags | (number < 7 ? 1 : 0), at: driver.at(Driver.descriptors + 16 * number + 14))
+      }
+    }
+    try driver.offer(0, size: 8)
+    let taken = try queue.next(driver.memory)
+    let chain = try #require(taken)
+    #expect(chain.readable.ranges.count == 8)
+    queue.reset()
+    queue.size = 1
+    queue.descriptors = Driver.descriptors
+    queue.driverArea = Driver.available
+    queue.deviceArea = Driver.used
+    queue.start(features: features)
+    let before = try driver.memory.bytes(at: driver.at(Driver.descriptors), count: 0x6000)
+    for _ in 0..<20_000 { try queue.complete([(chain, 1)], driver.memory) }
+    #expect(try driver.memory.bytes(at: driver.at(Driver.descriptors), count: 0x6000) == before)
+    let interrupts = queue.takeInterrupt(driver.memory)
+    #expect(!interrupts)
+  }
+
   @Test func `whatever memory holds, a queue neither traps nor runs on`() throws {
     let random = SeededEntropy(seed: 4)
     let memory = try GuestRAM(byteCount: 64 << 10)

@@ -11,12 +11,17 @@ public protocol SerialPortAttachment: AnyObject, Sendable {
   /// changes. Serial ports do not ask for it; what is no terminal leaves it alone.
   func observeSize(_ report: @escaping @Sendable (TerminalSize) -> Void)
 
-  /// The machine has stopped: let go of `receive` and `report`.
+  /// The machine starts. Until `disconnect()`, `report` is told whether somebody is at the other end, at first and
+  /// when it changes. What does not say so always has somebody there. Serial ports do not ask for it.
+  func observeConnection(_ report: @escaping @Sendable (Bool) -> Void)
+
+  /// The machine has stopped: let go of `receive` and of what reports are for.
   func disconnect()
 }
 
 extension SerialPortAttachment {
   public func observeSize(_ report: @escaping @Sendable (TerminalSize) -> Void) {}
+  public func observeConnection(_ report: @escaping @Sendable (Bool) -> Void) {}
 }
 
 /// What a terminal shows, in characters.

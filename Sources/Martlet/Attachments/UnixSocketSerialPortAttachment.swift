@@ -2,10 +2,11 @@ public import FoundationEssentials
 import HostSystem
 
 /// Connects a serial line to whoever connects to a Unix socket, one at a time. What the guest sends while nobody
-/// is there is lost, as on a line without a terminal. A client stays while a machine starts anew.
+/// is there is lost, as on a line without a terminal; programs of the guest at a console port can see that. A client stays while a machine starts anew.
 public final class UnixSocketSerialPortAttachment: SerialPortAttachment {
   private struct State: Sendable {
     var client: StreamDescriptor?
+    var report: (@Sendable (Bool) -> Void)?
     var thread: HostThread?
     var isStopping = false
   }
@@ -48,9 +49,18 @@ public final class UnixSocketSerialPortAttachment: SerialPortAttachment {
     state.withLock { $0.thread = thread }
   }
 
+  public func observeConnection(_ report: @escaping @Sendable (Bool) -> Void) {
+    let isConnected = state.withLock { state in
+      state.report = report
+      return state.client != nil
+    }
+    report(isConnected)
+  }
+
   public func disconnect() {
     let thread = state.withLock { state in
       state.isStopping = true
+      state.report = nil
       return state.thread.take()
     }
     wake.signal()
@@ -73,11 +83,19 @@ public final class UnixSocketSerialPortAttachment: SerialPortAttachment {
         if let bytes = client.receive(atMost: 4096) {
           if !bytes.isEmpty { receive(bytes) }
         } else {
-          state.withLock { $0.client = nil }
+          change(to: nil)
         }
       } else if let client = listener.acceptStream() {
-        state.withLock { $0.client = client }
+        change(to: client)
       }
     }
+  }
+
+  private func change(to client: StreamDescriptor?) {
+    let report = state.withLock { state in
+      state.client = client
+      return state.report
+    }
+    report?(client != nil)
   }
 }

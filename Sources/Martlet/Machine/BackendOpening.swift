@@ -101,6 +101,17 @@ extension VirtioFileSystemDeviceConfiguration {
   }
 }
 
+extension VirtioSocketDeviceConfiguration {
+  /// Begins to listen.
+  func open() throws(ConfigurationError) -> UnixSocketBridge {
+    do {
+      return try UnixSocketBridge(path: socketURL.path)
+    } catch {
+      throw .cannotListen(path: socketURL.path, reason: "\(error)")
+    }
+  }
+}
+
 extension VirtioNetworkDeviceConfiguration {
   /// The network with its limits.
   func openLimited(clock: any MachineClock) throws -> any NetworkBackend {

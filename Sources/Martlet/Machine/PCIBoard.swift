@@ -155,6 +155,9 @@ final class PCIBoard: Sendable {
             port.attachment?.observeSize { size in
               _ = gate(.consoleSize(port: number, columns: size.columns, rows: size.rows))
             }
+            port.attachment?.observeConnection { isConnected in
+              _ = gate(.consoleConnection(port: number, isConnected: isConnected))
+            }
             try line.open(
               submit: { gate(.console(port: number, bytes: $0)) },
               resumeOutput: { _ = gate(.consoleRoom(port: number)) })
@@ -168,7 +171,7 @@ final class PCIBoard: Sendable {
     _ configuration: VirtualMachineConfiguration, _ slots: VirtioSlots
   ) throws {
     for socket in configuration.socketDevices {
-      let backend = try UnixSocketBridge(path: socket.socketURL.path)
+      let backend = try socket.open()
       let device = SocketDevice(backend, guestCID: socket.guestCID)
       try slots.insert(device, at: PCISlots.socket)
       let gate = slots.inputs(of: PCISlots.socket)

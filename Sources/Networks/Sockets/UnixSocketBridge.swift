@@ -1,5 +1,5 @@
 public import DeviceModel
-import HostSystem
+public import HostSystem
 
 /// Joins a guest's vsock to Unix sockets of the host, by Firecracker's convention. At the bridge's own socket
 /// somebody of the host says `CONNECT <port>` and a newline, and hears `OK <host port>` when the guest takes
@@ -24,13 +24,9 @@ public final class UnixSocketBridge: SocketBackend {
   static let mostBytes = 64 << 10
 
   /// Listens at `path`; what was left there by a process that is gone is replaced.
-  public init(path: String) throws {
-    do throws(HostError) {
-      listener = try SocketListener(path: path, .bytes)
-      wake = try WakeDescriptor()
-    } catch {
-      throw NetworkError.cannotListen(path: path, reason: "\(error)")
-    }
+  public init(path: String) throws(HostError) {
+    listener = try SocketListener(path: path, .bytes)
+    wake = try WakeDescriptor()
     self.path = path
   }
 
@@ -83,7 +79,11 @@ public final class UnixSocketBridge: SocketBackend {
   }
 
   public func drop(_ connection: SocketConnection) {
-    let isKnown = control.withLock { $0.sockets.removeValue(forKey: connection) != nil }
+    let isKnown = control.withLock { control in
+      // A guest that begins connections and gives them up must not pile them up.
+      control.wanted.removeAll { $0 == connection }
+      return control.sockets.removeValue(forKey: connection) != nil
+    }
     if isKnown { wake.signal() }
   }
 

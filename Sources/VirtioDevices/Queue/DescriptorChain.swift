@@ -8,6 +8,8 @@ public struct DescriptorChain: Hashable, Sendable {
   var identifier: UInt16 = 0
   /// How many entries of a packed ring it takes.
   var entryCount: UInt16 = 1
+  /// Which of the queue's lives it was taken in.
+  var life: UInt32 = 0
 
   init() {}
 }

@@ -28,6 +28,8 @@ public struct VirtQueue: Sendable {
   /// Where the used index was when the driver was last asked whether it wants an interrupt.
   private var lastSignalled: UInt16 = 0
   private var hasNewUsed = false
+  /// How often the queue was reset. What was taken before does not come back to the ring that is there now.
+  private var life: UInt32 = 0
 
   private static let hasNext: UInt16 = 1
   private static let isWritable: UInt16 = 2
@@ -40,7 +42,11 @@ public struct VirtQueue: Sendable {
     size = maximumSize
   }
 
-  mutating func reset() { self = VirtQueue(maximumSize: maximumSize) }
+  mutating func reset() {
+    let life = life &+ 1
+    self = VirtQueue(maximumSize: maximumSize)
+    self.life = life
+  }
 
   /// The driver enables the queue; `features` are what was agreed on.
   mutating func start(features: UInt64) {
@@ -68,7 +74,9 @@ public struct VirtQueue: Sendable {
   public mutating func next(_ memory: GuestRAM) throws(VirtioError) -> DescriptorChain? {
     guard isReady else { return nil }
     do {
-      return isPacked ? try nextPacked(memory) : try nextSplit(memory)
+      var chain = isPacked ? try nextPacked(memory) : try nextSplit(memory)
+      chain?.life = life
+      return chain
     } catch let error as VirtioError {
       throw error
     } catch {
@@ -223,6 +231,7 @@ public struct VirtQueue: Sendable {
   public mutating func complete(
     _ buffers: [(chain: DescriptorChain, written: UInt32)], _ memory: GuestRAM
   ) throws(VirtioError) {
+    let buffers = buffers.filter { $0.chain.life == life }
     guard isReady, !buffers.isEmpty else { return }
     do {
       if isPacked {

@@ -90,7 +90,7 @@ private func perform(
 extension OperationReader {
   /// Something from outside, whichever device it is for.
   fileprivate mutating func deviceInput() -> DeviceInput {
-    switch byte() % 9 {
+    switch byte() % 11 {
     case 0: return .blockCompletion(request: integer(1), status: byte())
     case 1: return .blockResize(byteCount: integer(4))
     case 2: return .networkRoom
@@ -101,6 +101,8 @@ extension OperationReader {
       let port = UInt32(byte())
       return .consoleSize(port: port, columns: UInt16(integer(2)), rows: UInt16(integer(2)))
     case 7: return .socket(socketEvent())
+    case 8: return .consoleRoom(port: UInt32(byte()))
+    case 9: return .consoleConnection(port: UInt32(byte()), isConnected: byte() & 1 != 0)
     default:
       var packet = NetworkPacket(bytes: bytes(14 + Int(byte())))
       if byte() & 1 != 0 { packet.bytes += [UInt8](repeating: 0, count: Int(integer(2))) }

@@ -31,6 +31,10 @@ public struct ConsoleDevice: VirtioDevice {
     var position: UInt64 = 0
     /// Input was refused.
     var isStarved = false
+    /// The driver knows the port.
+    var isReady = false
+    // Of the host, which a reset does not change.
+    var isConnected = true
     var size: ConsoleSize?
   }
 
@@ -89,10 +93,10 @@ public struct ConsoleDevice: VirtioDevice {
     isMultiport = false
     outgoing = []
     for port in states.indices {
-      // The host's terminal stays as large as it is.
-      let size = states[port].size
+      let old = states[port]
       states[port] = PortState()
-      states[port].size = size
+      states[port].isConnected = old.isConnected
+      states[port].size = old.size
     }
   }
 
@@ -174,11 +178,16 @@ public struct ConsoleDevice: VirtioDevice {
       return try deliver(bytes, to: port, &queues)
     case .consoleRoom(let port):
       if let port = known(port) { try send(port, &queues) }
-    case .consoleSize(let port, let columns, let rows):
+    case .consoleSize(let port, _, _):
       guard let port = known(port) else { return 1 }
-      states[port].size = ConsoleSize(columns: columns, rows: rows)
+      note(input)
       if port == 0 { queues.configurationChanged = true }
       if isMultiport, states[port].isOpen { tellSize(port) }
+      try flush(&queues)
+    case .consoleConnection(let port, _):
+      guard let port = known(port) else { return 1 }
+      note(input)
+      if states[port].isReady { tellConnection(port) }
       try flush(&queues)
     default: break
     }
@@ -186,13 +195,20 @@ public struct ConsoleDevice: VirtioDevice {
   }
 
   public mutating func dismiss(_ input: DeviceInput) -> Int {
-    switch input {
     // What is typed early waits for the driver.
-    case .console: return 0
+    if case .console = input { return 0 }
+    note(input)
+    return 1
+  }
+
+  /// Remembers what a reset does not change.
+  private mutating func note(_ input: DeviceInput) {
+    switch input {
     case .consoleSize(let port, let columns, let rows):
       if let port = known(port) { states[port].size = ConsoleSize(columns: columns, rows: rows) }
-      return 1
-    default: return 1
+    case .consoleConnection(let port, let isConnected):
+      if let port = known(port) { states[port].isConnected = isConnected }
+    default: break
     }
   }
 
@@ -243,13 +259,21 @@ public struct ConsoleDevice: VirtioDevice {
     if let name = ports[port].name {
       outgoing.append(ConsoleMessage(port: number, .name, value: 1, data: Array(name.utf8)))
     }
-    outgoing.append(ConsoleMessage(port: number, .opened, value: 1))
+    states[port].isReady = true
+    tellConnection(port)
+  }
+
+  private mutating func tellConnection(_ port: Int) {
+    say(ConsoleMessage(port: UInt32(port), .opened, value: states[port].isConnected ? 1 : 0))
   }
 
   private mutating func tellSize(_ port: Int) {
     guard ports[port].isConsole, let size = states[port].size else { return }
-    let message = ConsoleMessage(port: UInt32(port), .resized, data: size.bytes)
-    // Only the last size counts.
+    say(ConsoleMessage(port: UInt32(port), .resized, data: size.bytes))
+  }
+
+  /// Sends a message of which only the last counts.
+  private mutating func say(_ message: ConsoleMessage) {
     outgoing.removeAll { $0.port == message.port && $0.event == message.event }
     outgoing.append(message)
   }
