@@ -76,21 +76,13 @@ public struct ForeignFormat: Hashable, Sendable {
 
   /// The server that has the image.
   ///
-  /// - Parameters:
-  ///   - program: the path of `qemu-nbd`.
-  ///   - isSnapshot: what is written is kept by the server, and goes away with it.
-  public func server(
-    program: String, imagePath: String, isReadOnly: Bool, isSnapshot: Bool
-  ) -> NBDServer {
+  /// - Parameter program: the path of `qemu-nbd`.
+  public func server(program: String, imagePath: String, isReadOnly: Bool) -> NBDServer {
     let path = imagePath.split(separator: ",", omittingEmptySubsequences: false)
       .joined(separator: ",,")
-    var words = [
-      program, "--image-opts", "--cache=writeback", "--discard=unmap",
-      "--export-name=",
-    ]
-    if isReadOnly { words.append("--read-only") }
-    if isSnapshot { words.append("--snapshot") }
-    words.append("driver=\(driver),file.filename=\(path)")
-    return .command(words)
+    let options = ["--image-opts", "--cache=writeback", "--discard=unmap", "--export-name="]
+    return .command(
+      [program] + options + (isReadOnly ? ["--read-only"] : [])
+        + ["driver=\(driver),file.filename=\(path)"])
   }
 }

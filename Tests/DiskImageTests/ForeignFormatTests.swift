@@ -48,7 +48,7 @@ struct ForeignFormatTests {
     #expect(format.driver == driver && nameAgrees)
     let disk = try NBDImage(
       format.server(
-        program: try #require(qemuNBD), imagePath: path, isReadOnly: false, isSnapshot: false))
+        program: try #require(qemuNBD), imagePath: path, isReadOnly: false))
     // A VHD's size is rounded up to whole cylinders.
     #expect(disk.byteCount >= UInt64(bytes.count))
     let buffer = MemorySegments(zeroed: bytes.count)
@@ -69,18 +69,17 @@ struct ForeignFormatTests {
     let (path, bytes) = try makeImage("vmdk", "vmdk")
     defer { try? FileManager.default.removeItem(atPath: path) }
     let format = try #require(ForeignFormat(driver: "vmdk"))
-    let disk = try NBDImage(
-      format.server(
-        program: try #require(qemuNBD), imagePath: path, isReadOnly: false, isSnapshot: true))
+    let server = format.server(
+      program: try #require(qemuNBD), imagePath: path, isReadOnly: true)
+    let disk = try TemporaryOverlay(
+      try NBDImage(server, isReadOnly: true), temporaryDirectory: "/tmp")
     let buffer = MemorySegments(zeroed: 4096)
     try await perform(disk, .write(offset: 4096, from: buffer, isDurable: true))
     buffer.write([1])
     try await perform(disk, .read(offset: 4096, into: buffer))
     #expect(buffer.bytes() == [UInt8](repeating: 0, count: 4096))
     try disk.close()
-    let again = try NBDImage(
-      format.server(
-        program: try #require(qemuNBD), imagePath: path, isReadOnly: true, isSnapshot: false))
+    let again = try NBDImage(server)
     #expect(again.isReadOnly)
     try await perform(again, .read(offset: 4096, into: buffer))
     #expect(buffer.bytes() == Array(bytes[4096..<8192]))
@@ -100,7 +99,7 @@ struct ForeignFormatTests {
     let format = try #require(ForeignFormat(driver: "vdi"))
     let disk = try NBDImage(
       format.server(
-        program: try #require(qemuNBD), imagePath: path, isReadOnly: false, isSnapshot: false))
+        program: try #require(qemuNBD), imagePath: path, isReadOnly: false))
     #expect(serverCount() == 1)
     try disk.close()
     for _ in 0..<100 where serverCount() > 0 { usleep(20_000) }

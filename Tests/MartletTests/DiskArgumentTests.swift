@@ -43,7 +43,7 @@ import Testing
     #expect(problem(address) == nil)
     #expect(problem("nbds://host:10810/e,readonly=on,snapshot=on") == nil)
     #expect(problem("http://host/x") == .notAFileURL("http://host/x"))
-    #expect(problem("nbd://host/x,snapshot=on") == .remoteSnapshot("nbd://host/x"))
+    #expect(problem("nbd://host/x,snapshot=on") == nil)
   }
 
   @Test func `a format is a name`() throws {

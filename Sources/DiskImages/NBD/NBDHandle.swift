@@ -106,7 +106,7 @@ import HostSystem
     }
     let minimum = max(512, size(LIBNBD_SIZE_MINIMUM, default: 512))
     let maximum = size(LIBNBD_SIZE_MAXIMUM, default: 32 << 20)
-    guard minimum & (minimum - 1) == 0, minimum <= 1 << 16, maximum >= minimum else {
+    guard minimum & (minimum - 1) == 0, minimum <= 4096, maximum >= minimum else {
       throw NBDError(server: server, reason: "its blocks of \(minimum) bytes are no disk's")
     }
     return unsafe NBDExport(

@@ -40,8 +40,6 @@ public enum ConfigurationError: Error, Hashable, Sendable {
   case missingProgram(String, package: String, purpose: String)
   /// An NBD server cannot be reached, or does not have the disk; the text says why.
   case remoteDiskUnavailable(String)
-  /// What is written to a remote disk cannot be forgotten.
-  case remoteSnapshot(String)
   case commandLineContainsNUL
   /// A boot loader's URL is not one of a local file.
   case notAFileURL(String)
@@ -130,9 +128,6 @@ extension ConfigurationError: CustomStringConvertible {
     case .missingProgram(let program, let package, let purpose):
       return "\(program) is needed to \(purpose): install it with `apt-get install \(package)`"
     case .remoteDiskUnavailable(let reason): return reason
-    case .remoteSnapshot(let url):
-      return
-        "what is written to \(url) cannot be forgotten: leave snapshot=on out, or use readonly=on"
     case .commandLineContainsNUL:
       return "the kernel command line contains a NUL byte, where the kernel would stop reading"
     case .notAFileURL(let url):

@@ -42,6 +42,5 @@ extension VirtioBlockDeviceConfiguration {
     guard let scheme = imageURL.scheme?.lowercased(), NBDServer.schemes.contains(scheme) else {
       throw .notAFileURL(url)
     }
-    guard !isSnapshot || isReadOnly else { throw .remoteSnapshot(url) }
   }
 }

@@ -31,8 +31,7 @@ extension VirtioBlockDeviceConfiguration {
           "qemu-nbd", package: "qemu-utils", purpose: "open \(foreign.driver) images")
       }
       let server = foreign.server(
-        program: program, imagePath: imageURL.path, isReadOnly: isReadOnly,
-        isSnapshot: isSnapshot)
+        program: program, imagePath: imageURL.path, isReadOnly: isReadOnly || isSnapshot)
       return try connect(to: server, report)
     }
     return try openNative()
@@ -41,12 +40,22 @@ extension VirtioBlockDeviceConfiguration {
   private func connect(
     to server: NBDServer, _ report: @escaping @Sendable (NBDEvent) -> Void
   ) throws(ConfigurationError) -> any BlockBackend {
+    let isOverlaid = isSnapshot && !isReadOnly
+    let image: NBDImage
     do {
-      return try NBDImage(server, isReadOnly: isReadOnly, report: report)
+      image = try NBDImage(server, isReadOnly: isReadOnly || isOverlaid, report: report)
     } catch {
       throw .remoteDiskUnavailable("\(error)")
     }
+    guard isOverlaid else { return image }
+    do {
+      return try TemporaryOverlay(image, temporaryDirectory: temporaryDirectory)
+    } catch {
+      throw .unusableDiskImage(reason: "\(temporaryDirectory) takes no temporary file: \(error)")
+    }
   }
+
+  private var temporaryDirectory: String { FileManager.default.temporaryDirectory.path }
 
   /// The format that is not one of ours, if it is one.
   private func foreignFormat() throws(ConfigurationError) -> ForeignFormat? {
@@ -81,8 +90,7 @@ extension VirtioBlockDeviceConfiguration {
         return try DiskImage.open(path: path, format: format, isReadOnly: isReadOnly)
       }
       return try DiskImage.openTemporary(
-        path: path, format: format,
-        temporaryDirectory: FileManager.default.temporaryDirectory.path)
+        path: path, format: format, temporaryDirectory: temporaryDirectory)
     } catch {
       if error.problem == .inUse { throw .diskImageInUse(path: error.path) }
       throw .unusableDiskImage(reason: "\(error)")
