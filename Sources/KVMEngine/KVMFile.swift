@@ -20,12 +20,21 @@ final class KVMFile: Sendable {
     return KVMFile(owning: file)
   }
 
+  /// Makes a request again that was interrupted, as by a child's end or work of `io_uring` for the thread. (KVM_RUN, which is
+  /// interrupted on purpose, is not made here.)
+  private func uninterrupted(_ request: () -> Int32) -> Int32 {
+    while true {
+      let result = request()
+      if result >= 0 || errno != EINTR { return result }
+    }
+  }
+
   /// A request whose argument is a number or nothing.
   @discardableResult
   func call(
     _ request: KVMRequest<UInt>, _ value: UInt = 0
   ) throws(EngineFailure) -> Int32 {
-    let result = chost_ioctl_value(descriptor, request.code, value)
+    let result = uninterrupted { chost_ioctl_value(descriptor, request.code, value) }
     guard result >= 0 else { throw .host(call: request.name, errno: errno) }
     return result
   }
@@ -36,8 +45,8 @@ final class KVMFile: Sendable {
     _ request: KVMRequest<Argument>, _ argument: inout Argument
   ) throws(EngineFailure) -> Int32 {
     // SAFETY: the request's code carries the size of `Argument`; the kernel touches no more.
-    let result = unsafe withUnsafeMutablePointer(to: &argument) {
-      unsafe chost_ioctl_pointer(descriptor, request.code, $0)
+    let result = unsafe withUnsafeMutablePointer(to: &argument) { argument in
+      uninterrupted { unsafe chost_ioctl_pointer(descriptor, request.code, argument) }
     }
     guard result >= 0 else { throw .host(call: request.name, errno: errno) }
     return result
@@ -58,8 +67,8 @@ final class KVMFile: Sendable {
     _ request: KVMRequest<KVMList>, _ words: inout [UInt32]
   ) throws(EngineFailure) -> Int32 {
     // SAFETY: the head, written by the caller, counts the entries that follow it in the array.
-    let result = unsafe words.withUnsafeMutableBytes {
-      unsafe chost_ioctl_pointer(descriptor, request.code, $0.baseAddress)
+    let result = unsafe words.withUnsafeMutableBytes { words in
+      uninterrupted { unsafe chost_ioctl_pointer(descriptor, request.code, words.baseAddress) }
     }
     guard result >= 0 else { throw .host(call: request.name, errno: errno) }
     return result

@@ -23,10 +23,11 @@ extension GuestBootTests {
       .appending(path: "vsock-\(UUID().uuidString.prefix(8))").path
     let server = try SocketListener(path: "\(path)_80", .bytes)
     defer { server.remove() }
+    let ramdisk = try program.initialRamdisk(adding: Self.modules)
     let host = Task.detached { SocketHost.answer(server) }
     let session = try await GuestSession.run(
       .cloudAmd64, script: "program", cpuCount: 2,
-      initialRamdisk: program.initialRamdisk(adding: Self.modules),
+      initialRamdisk: ramdisk,
       options: "martlet.modules=\(Self.modules.joined(separator: ","))"
     ) { console in
       guard await console.waits(for: "martlet: listening") else { return }

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Martlet
 
-/// `--balloon on` or `--balloon [target=SIZE][,stats=SECONDS][,deflate-on-oom=on|off][,free-page-reporting=on|off]`
+/// `--balloon [on,][target=SIZE][,stats=SECONDS][,deflate-on-oom=on|off][,free-page-reporting=on|off]`
 struct BalloonArgument: Equatable {
   var target: MemorySize?
   /// Seconds.
@@ -13,7 +13,8 @@ struct BalloonArgument: Equatable {
     var balloon = BalloonArgument()
     guard text != "on" else { return balloon }
     // All that there is to say has a name.
-    var options = try ArgumentOptions("balloon," + text)
+    let named = text.hasPrefix("on,") ? String(text.dropFirst(3)) : text
+    var options = try ArgumentOptions("balloon," + named)
     balloon.target = try options.take("target").map(MemorySize.argument)
     balloon.statisticsInterval = try options.take("stats").map { text in
       guard let seconds = Int(text), (1...86_400).contains(seconds) else {
