@@ -11,11 +11,28 @@ protocol SynchronousDisk: AnyObject, Sendable {
   func perform(_ request: BlockRequest) throws(BlockError)
   /// Where data may begin at or after `offset`: what lies before reads as zeroes. `nil` if only zeroes follow.
   func nextData(from offset: UInt64) throws(BlockError) -> UInt64?
+  /// The file that `beginDirect` leads to; `nil` if it never leads anywhere.
+  var directFile: ImageFile? { get }
+  /// Where all data of a request lie one after the other in `directFile`, if that can be told at once. They stay
+  /// there until `endDirect`.
+  func beginDirect(_ request: BlockRequest) -> DirectTransfer?
+  func endDirect(_ transfer: DirectTransfer)
   /// Makes everything durable and gives the image back. Once, when nothing else is under way.
   func close() throws(BlockError)
 }
 
+/// A request as one for the file that its data lie in.
+struct DirectTransfer: Sendable {
+  var request: BlockRequest
+  /// What `RangeLocks` has for it.
+  var lock: UInt64
+}
+
 extension SynchronousDisk {
+  var directFile: ImageFile? { nil }
+  func beginDirect(_ request: BlockRequest) -> DirectTransfer? { nil }
+  func endDirect(_ transfer: DirectTransfer) {}
+
   /// Fills the buffer; what lies beyond the end of the disk reads as zeroes.
   func readClipped(into buffer: MemorySegments, at offset: UInt64) throws(BlockError) {
     let available = offset < byteCount ? byteCount - offset : 0

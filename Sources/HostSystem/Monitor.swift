@@ -36,6 +36,13 @@ private import Glibc
     return try body(&value)
   }
 
+  /// Runs `body` with the lock held, unless another thread has it: then nothing happens.
+  public func withLockIfFree<Result>(_ body: (inout Value) -> Result?) -> Result? {
+    guard unsafe pthread_mutex_trylock(mutex) == 0 else { return nil }
+    defer { unsafe pthread_mutex_unlock(mutex) }
+    return body(&value)
+  }
+
   /// Wakes all that wait.
   public func notify() {
     unsafe pthread_cond_broadcast(condition)

@@ -51,6 +51,12 @@ struct ClusterMap: Sendable {
     return mapping
   }
 
+  /// Whether it can be told without the file where a guest cluster lies.
+  func knows(_ cluster: UInt64, end: UInt64) -> Bool {
+    guard let table = try? table(at: level1Index(of: cluster), end: end) else { return false }
+    return level2.holds(table.offset + cluster % geometry.wordsPerCluster * 8)
+  }
+
   /// - Parameter table: the cluster's L2 table, which is this map's own.
   mutating func set(
     _ mapping: Mapping, of cluster: UInt64, in table: UInt64

@@ -39,6 +39,9 @@ struct TableCache: Sendable {
     return slices[index].words[Int(offset & (sliceByteCount - 1)) / 8]
   }
 
+  /// Whether the word at a place can be had without the file.
+  func holds(_ offset: UInt64) -> Bool { places[offset & ~(sliceByteCount - 1)] != nil }
+
   mutating func setWord(_ value: UInt64, at offset: UInt64) throws(BlockError) {
     let index = try slice(holding: offset)
     slices[index].words[Int(offset & (sliceByteCount - 1)) / 8] = value
