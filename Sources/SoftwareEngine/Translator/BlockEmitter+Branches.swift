@@ -41,9 +41,6 @@ extension BlockEmitter {
 
   mutating func emitConditionalJump(_ i: Instruction) -> Outcome {
     guard isNear(i), let target = target(i) else { return .refused }
-    if Int(target) == blockOffset, mayLoop {
-      return emitConditionalLoop(i)
-    }
     if Int(target) <= blockOffset {
       // A loop: the edge stands in line, and the way out of the loop jumps over it.
       code.bytes(0x0F, 0x80 | (i.opcode & 15) ^ 1)
@@ -62,11 +59,7 @@ extension BlockEmitter {
     guard isNear(i) else { return .refused }
     if i.operands[0].kind == .relative {
       guard let target = target(i) else { return .refused }
-      if Int(target) == blockOffset, mayLoop {
-        emitLoopEdge()
-      } else {
-        emitEdge(executed: executed + 1, target: target)
-      }
+      emitEdge(executed: executed + 1, target: target)
       return .ended
     }
     guard emitTarget(i) else { return .refused }

@@ -1,7 +1,7 @@
 import X86Decoder
 
 /// Emits one block. Its parts: `+Memory` (addresses and TLB look-ups), `+Flags`, `+AccessGroups`, `+Operands` (with a ModRM
-/// byte), `+Strings`, `+Stack`, `+Branches`, `+Loops`, `+System`, `+Vectors`.
+/// byte), `+Strings`, `+Stack`, `+Branches`, `+System`, `+Vectors`.
 @safe struct BlockEmitter {
   var code: Assembler
   let translator: Translator
@@ -17,14 +17,8 @@ import X86Decoder
   var executed = 0
   /// How many instructions the block has.
   private(set) var blockLength = 0
-  /// Where its code in the first half of the cache ends, and in the second.
+  /// Where its code in the first half of the cache ends.
   private(set) var hotEnd: UnsafeMutablePointer<UInt8>?
-  private(set) var coldEnd: UnsafeMutablePointer<UInt8>
-  /// Whether there are access groups and loops.
-  private var isWhole = true
-  /// The first branch back to the block's start, and where the copy that it leads to begins once that is being emitted.
-  var loop: Loop?
-  var loopTop: UnsafeMutablePointer<UInt8>?
   var pendingEdges = 0
   /// The current instruction's slow site, once it has one; ~0 before.
   var slowSite: UInt32 = ~0
@@ -48,11 +42,9 @@ import X86Decoder
   /// The copy of the current instruction's destination.
   var keptOperand = FlagSource.noRegister
   var recoversAfterLookUp = false
-  /// Where the flags are to be had from at each instruction that the host may refuse, and how many came before
-  /// in the translator's tables.
+  /// Where the flags are to be had from at each instruction that the host may refuse.
   var faultSources: [FlagSource] = []
   var coldFaultSources: [FlagSource] = []
-  private var firstFaults = (0, 0)
   var putOffGroups: [PutOffGroup] = []
   /// Whether the block's vector registers are in the host's from here on.
   var vectorsLoaded = false
@@ -88,26 +80,27 @@ import X86Decoder
     offset = start
     nextOffset = start
     unsafe self.entry = entry
-    unsafe coldEnd = translator.coldCursor
   }
 
   /// Emits a plan of `total` instructions, and what of it is put off.
   mutating func emitBlock(_ total: Int, hasGroups: Bool) {
-    // Short blocks, which tests ask for, are of single instructions.
-    isWhole = hasGroups && cpu.env.maximumBlockLength > 16
-    begin()
+    let firstFaults = (translator.faults.count, translator.coldFaults.count)
     let length = unsafe emitBudgetCheck()
-    emitRange(total)
-    blockLength = executed
+    // Short blocks, which tests ask for, are of single instructions.
+    emitPlan(total, hasGroups: hasGroups && cpu.env.maximumBlockLength > 16)
     if let length = unsafe length {
-      unsafe UnsafeMutableRawPointer(length).storeBytes(of: Int32(-blockLength), as: Int32.self)
+      unsafe UnsafeMutableRawPointer(length).storeBytes(of: Int32(-executed), as: Int32.self)
     }
-    emitRest()
-    guard let loop, !groupsAreRefused else { return }
-    unsafe code.cursor = hotEnd.unsafelyUnwrapped
-    begin()
-    emitLoop(loop)
-    emitRest()
+    blockLength = executed
+    emitPendingEdges()
+    unsafe hotEnd = code.cursor
+    unsafe code.cursor = translator.coldCursor
+    emitPutOffGroups()
+    emitPendingEdges()
+    emitPending()
+    emitFaultStubs(translator.faults, firstFaults.0, faultSources, base: 0)
+    emitFaultStubs(
+      translator.coldFaults, firstFaults.1, coldFaultSources, base: Translator.coldStart)
   }
 
   /// Under a budget: leaves unless it suffices for the block; returns where minus the block's length is to be written.
@@ -125,38 +118,12 @@ import X86Decoder
     return unsafe length
   }
 
-  /// Makes ready for instructions from the block's first on.
-  private mutating func begin() {
-    executed = 0
-    pendingCount = 0
-    pendingEdges = 0
-    putOffGroups = []
-    faultSources = []
-    coldFaultSources = []
-    firstFaults = (translator.faults.count, translator.coldFaults.count)
-  }
-
-  /// Emits what has been put off.
-  private mutating func emitRest() {
-    emitPendingEdges()
-    unsafe hotEnd = code.cursor
-    unsafe code.cursor = coldEnd
-    emitPutOffGroups()
-    keepsFlags = false
-    emitPendingEdges()
-    emitPending()
-    emitFaultStubs(translator.faults, firstFaults.0, faultSources, base: 0)
-    emitFaultStubs(
-      translator.coldFaults, firstFaults.1, coldFaultSources, base: Translator.coldStart)
-    unsafe coldEnd = code.cursor
-  }
-
-  /// Emits the plan's first `total` instructions, and how code goes on behind them.
-  mutating func emitRange(_ total: Int) {
+  /// Emits a plan of `total` instructions, and how code goes on behind them.
+  private mutating func emitPlan(_ total: Int, hasGroups: Bool) {
     var number = 0
     while number < total, !isFull {
       let i = begin(number)
-      if isWhole, let group = accessGroup(total) {
+      if hasGroups, let group = accessGroup(total) {
         if emitGroup(group) { return }
         number += group.count
         continue
@@ -285,11 +252,6 @@ import X86Decoder
       to: PendingJump(
         place: place, site: 0, isEdge: true, executed: UInt16(executed), target: target))
     pendingCount += 1
-  }
-
-  /// Whether a branch from the current instruction to the block's start is a loop's.
-  var mayLoop: Bool {
-    isWhole && !keepsFlags && !isInGroup && !key.has(TranslationKey.budgeted)
   }
 
   /// Whether the block must end for want of room for jumps.

@@ -353,7 +353,7 @@ extension CPU {
     }
     let count = emitter.blockLength
     unsafe translator.cursor = emitter.hotEnd.unsafelyUnwrapped
-    unsafe translator.coldCursor = emitter.coldEnd
+    unsafe translator.coldCursor = emitter.code.cursor
     unsafe translator.statistics.pointee.blocks &+= 1
     unsafe translator.statistics.pointee.instructions &+= UInt64(count)
     let number = translator.insert(
