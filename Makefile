@@ -27,7 +27,7 @@ test: lint
 	@Scripts/test.sh $(TEST_FLAGS) $(ARGS)
 
 # Makes a Debian system and uses it: systemd, network, package manager, ssh, shared folder, QEMU, a switch. Some minutes,
-# as root. ONLY=system, qemu or pair does one of these.
+# as root. ONLY=system, qemu, qcow2 or pair does one of these.
 system-test:
 	@Scripts/install-packages.sh system
 	@$(SWIFT) build -c release --product martlet $(CHECKED) >&2

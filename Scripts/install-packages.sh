@@ -9,7 +9,7 @@ set -eu
 case "${1:-}" in
 run) wanted="busybox-static gzip libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev" ;;
 test) wanted="busybox-static gzip gcc libc6-dev libzydis-dev libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev acpica-tools dmidecode qemu-utils nbdkit" ;;
-system) wanted="libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev mmdebstrap e2fsprogs fdisk openssh-client python3 qemu-system-x86" ;;
+system) wanted="libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev mmdebstrap e2fsprogs fdisk openssh-client python3 qemu-system-x86 qemu-utils" ;;
 bench) wanted="busybox-static gzip libslirp-dev liburing-dev libnbd-dev zlib1g-dev libzstd-dev qemu-system-x86 qemu-utils gcc libc6-dev python3 mmdebstrap e2fsprogs iperf3" ;;
 *) die "usage: install-packages.sh run|test|system|bench" ;;
 esac

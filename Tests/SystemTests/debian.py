@@ -4,7 +4,8 @@
 usage: debian.py [--martlet PROGRAM] [--only PART]... [--logs FOLDER]
 
 Parts: system (login, network, package manager, ssh, shared folder, a clean file system), qemu (the same image under
-QEMU, and an image made for QEMU here), pair (two machines on a switch).
+QEMU, and an image made for QEMU here), qcow2 (the system on a qcow2 image, here and under QEMU), pair (two machines
+on a switch).
 
 Needs root, mmdebstrap, e2fsprogs and a Debian mirror; says why it is skipped where one of them is missing, and ends
 with status 77 then. The image is kept in the guests' cache, by what it is made of.
@@ -32,7 +33,7 @@ PACKAGES = "curl,iperf3,iputils-ping,pciutils"
 NAME_SERVER = "127.0.0.77"
 BLOB = 32 << 20
 SKIPPED = 77
-PARTS = ("system", "qemu", "pair")
+PARTS = ("system", "qemu", "qcow2", "pair")
 
 
 def skip(reason):
@@ -112,11 +113,11 @@ class Machine:
                    disk, *options]
         return DebianConsole(name, command, self.directory / f"{name}.log")
 
-    def start_qemu(self, disk, *options, root="/dev/vda"):
+    def start_qemu(self, disk, *options, root="/dev/vda", format="raw"):
         command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "1G", "-nodefaults",
                    "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", self.origin / "vmlinuz", "-initrd",
                    self.origin / "initrd.img", "-append", f"console=ttyS0 root={root} rw", "-drive",
-                   f"file={disk},if=virtio,format=raw", *options]
+                   f"file={disk},if=virtio,format={format}", *options]
         return DebianConsole("qemu", command, self.directory / "qemu.log")
 
 
@@ -247,6 +248,36 @@ def test_qemu(machine, used):
     check_file_system(disk, offset)
 
 
+def test_qcow2(machine, _):
+    missing = [name for name in ("qemu-img", "qemu-system-x86_64") if not tool(name)]
+    if missing:
+        print(f"debian.py: skipped the system on qcow2: {', '.join(missing)} is missing")
+        return
+    disk = machine.directory / "system.qcow2"
+    subprocess.run([machine.martlet, "image", "convert", "--format", "qcow2", machine.origin / "disk.img", disk],
+                   check=True)
+    steps = (("martlet", lambda: machine.start(disk)), ("qemu", lambda: machine.start_qemu(disk, format="qcow2")))
+    digest = None
+    for name, start in steps:
+        console = start()
+        try:
+            console.log_in(PASSWORD, 600)
+            if digest is None:
+                console.run("head -c 33554432 /dev/urandom >/root/written; sync", 120)
+                digest = console.run("sha256sum </root/written", 120)
+            else:
+                check(console.run("sha256sum </root/written", 120) == digest, "QEMU reads what was written here")
+            console.power_off(300)
+        finally:
+            console.close()
+        result = subprocess.run([tool("qemu-img"), "check", disk], capture_output=True, text=True)
+        check(result.returncode == 0, f"after {name}, qemu-img check finds "
+              f"{'nothing' if result.returncode == 0 else result.stdout + result.stderr}")
+    raw = machine.directory / "system-again.img"
+    subprocess.run([tool("qemu-img"), "convert", "-O", "raw", disk, raw], check=True)
+    check_file_system(raw)
+
+
 def test_pair(machine, _):
     path = machine.directory / "switch"
     switch = subprocess.Popen([machine.martlet, "switch", path])
@@ -308,6 +339,8 @@ def main():
         used = test_system(machine, has_names) if "system" in parts else None
         if "qemu" in parts:
             test_qemu(machine, used)
+        if "qcow2" in parts:
+            test_qcow2(machine, used)
         if "pair" in parts:
             test_pair(machine, used)
     except Failure as failure:
