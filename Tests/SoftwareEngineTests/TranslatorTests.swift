@@ -179,6 +179,20 @@ import X86Decoder
     }
   }
 
+  @Test(arguments: [UInt64.max, 0x8000_0000_0000_0000, 0x7FFF_FFFF_FFFF_FFFF] as [UInt64])
+  func `a budget may be as large as it likes`(budget: UInt64) throws {
+    let fixture = try EngineFixture(
+      cpuid: HostOracleDifferentialTests.table, execution: .translator)
+    // mov ecx, 1000; loop: add rax, rcx; dec ecx; jnz loop; hlt
+    try fixture.enter64BitMode([
+      0xB9, 0xE8, 0x03, 0x00, 0x00, 0x48, 0x01, 0xC8, 0xFF, 0xC9, 0x75, 0xF9, 0xF4,
+    ])
+    try fixture.cpu.setInstructionBudget(budget)
+    #expect(try fixture.run() == .halt)
+    #expect(try fixture.cpu.saveState().generalRegisters[0] == 500_500)
+    #expect(fixture.cpu.retiredInstructionCount == 3002)
+  }
+
   @Test func `a loop that rewrites its own next instruction executes what it wrote`() throws {
     // mov ecx, 500; loop: mov [rip + 1], cl; add eax, imm32; dec ecx; jnz loop; hlt
     let code: [UInt8] = [

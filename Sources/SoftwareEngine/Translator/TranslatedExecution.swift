@@ -26,10 +26,11 @@ extension CPU {
   func runTranslated(
     _ translator: Translator, _ block: UnsafePointer<Block>
   ) -> TranslatedOutcome {
-    // A budget's last instructions are the interpreter's.
-    guard !state.isBudgetLimited || state.budget >= UInt64(Translator.planCapacity) else {
-      return .interpret
-    }
+    // A budget's last instructions are the interpreter's, and so is what a signed number does not hold.
+    guard
+      !state.isBudgetLimited
+        || (UInt64(Translator.planCapacity)..<1 << 63).contains(state.budget)
+    else { return .interpret }
     // SAFETY: `heat` points into the cache's table, which is this CPU's.
     let heat = unsafe env.blocks.heat(block.pointee.physical)
     // A straddling instruction costs the interpreter a decoding each time.
