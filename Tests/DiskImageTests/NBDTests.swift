@@ -38,7 +38,16 @@ final class NBDTestServer {
     process.standardError = FileHandle.nullDevice
     try process.run()
     self.process = process
-    for _ in 0..<500 where !FileManager.default.fileExists(atPath: socket) { usleep(10_000) }
+    for _ in 0..<1000 where !isListening { usleep(10_000) }
+  }
+
+  /// The socket's file is there a moment before it takes connections; and one to try would be one that some servers end
+  /// with. The kernel's list says it by a flag (SO_ACCEPTCON).
+  private var isListening: Bool {
+    let list = (try? String(contentsOfFile: "/proc/net/unix", encoding: .utf8)) ?? ""
+    return list.split(separator: "\n").contains {
+      $0.hasSuffix(" \(socket)") && $0.split(separator: " ")[3] == "00010000"
+    }
   }
 
   func kill() {
