@@ -113,8 +113,6 @@ public final class AsynchronousFile: Sendable {
 
   // MARK: On the threads
 
-  private static let zeroes = MemorySegments(zeroed: 1 << 20)
-
   private static func perform(
     _ request: BlockRequest, _ file: ImageFile, _ path: SharedPath
   ) throws(HostError) {
@@ -134,12 +132,7 @@ public final class AsynchronousFile: Sendable {
     case .writeZeroes(let offset, let count, let mayUnmap):
       if mayUnmap, (try? file.punchHole(at: offset, byteCount: count)) != nil { return }
       if (try? file.zeroRange(at: offset, byteCount: count)) != nil { return }
-      var done: UInt64 = 0
-      while done < count {
-        let length = min(count - done, UInt64(zeroes.byteCount))
-        try file.write(from: zeroes.slice(from: 0, count: Int(length)), at: offset + done)
-        done += length
-      }
+      try file.writeZeroes(at: offset, byteCount: count)
     }
   }
 

@@ -24,7 +24,19 @@ protocol ImageStorage: AnyObject, Sendable {
 
 extension ImageFile: ImageStorage {}
 
+private let zeroes = MemorySegments(zeroed: 1 << 20)
+
 extension ImageStorage {
+  /// Writes zeroes, where the range cannot be had as a hole.
+  func writeZeroes(at offset: UInt64, byteCount: UInt64) throws(HostError) {
+    var done: UInt64 = 0
+    while done < byteCount {
+      let length = min(byteCount - done, UInt64(zeroes.byteCount))
+      try write(from: zeroes.slice(from: 0, count: Int(length)), at: offset + done)
+      done += length
+    }
+  }
+
   func attempt(_ body: (any ImageStorage) throws(HostError) -> Void) throws(BlockError) {
     do throws(HostError) { try body(self) } catch { throw BlockError(error) }
   }

@@ -9,8 +9,6 @@ final class RawDisk: SynchronousDisk {
   let canDiscard = true
   let preferredByteCount: UInt32 = 4096
 
-  private static let zeroes = MemorySegments(zeroed: 1 << 20)
-
   init(_ storage: any ImageStorage) throws(HostError) {
     self.storage = storage
     byteCount = try storage.byteCount() & ~511
@@ -33,13 +31,7 @@ final class RawDisk: SynchronousDisk {
         try? storage.punchHole(at: offset, byteCount: count)
       case .writeZeroes(let offset, let count, let mayUnmap):
         if mayUnmap, (try? storage.punchHole(at: offset, byteCount: count)) != nil { return }
-        var done: UInt64 = 0
-        while done < count {
-          let length = min(count - done, UInt64(Self.zeroes.byteCount))
-          try storage.write(
-            from: Self.zeroes.slice(from: 0, count: Int(length)), at: offset + done)
-          done += length
-        }
+        try storage.writeZeroes(at: offset, byteCount: count)
       }
     }
   }
