@@ -4,12 +4,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <asm/prctl.h>
 #include <stddef.h>
-#include <sys/auxv.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
-#include <unistd.h>
 
 enum { slot_count = 1024, signal_count = 4 };
 
@@ -102,17 +98,6 @@ int chost_register_stubs(uintptr_t start, uintptr_t length, uintptr_t fault_exit
 int chost_register_translation(uintptr_t start, uintptr_t length,
                                const chost_translated_fault *faults, const uint32_t *count) {
   return take_slot(start, length, 0, faults, count);
-}
-
-// HWCAP2_FSGSBASE of <asm/hwcap2.h>.
-__attribute__((target("fsgsbase"))) int chost_set_gs_base(void *base) {
-  static int has_instruction = -1;
-  if (has_instruction < 0) has_instruction = (getauxval(AT_HWCAP2) & 2) != 0;
-  if (has_instruction) {
-    __builtin_ia32_wrgsbase64((unsigned long)base);
-    return 0;
-  }
-  return (int)syscall(SYS_arch_prctl, ARCH_SET_GS, base);
 }
 
 void chost_unregister_stubs(int slot) {

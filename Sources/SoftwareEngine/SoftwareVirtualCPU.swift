@@ -23,6 +23,7 @@ import X86
     self.environment = environment
     // SAFETY: the environment owns the memory.
     unsafe environment.rawMemory.state.initialize(to: CPUState.initial(environment))
+    unsafe environment.rawMemory.frame.initialize(to: TranslationState())
     cpu.resetRegisters()
     if environment.translator != nil { listenForCodeChanges() }
   }
@@ -38,17 +39,18 @@ import X86
   private func listenForCodeChanges() {
     // SAFETY: the memory is fixed, and lives until the listener is removed.
     let state = unsafe environment.rawMemory.state
-    unsafe state.pointee.translation.extended = UInt64(
+    let frame = unsafe environment.rawMemory.frame
+    unsafe frame.pointee.extended = UInt64(
       UInt(bitPattern: environment.host.registers.base))
-    unsafe state.pointee.translation.state = UInt64(UInt(bitPattern: state))
-    unsafe state.pointee.translation.tlbSets = UInt64(
+    unsafe frame.pointee.state = UInt64(UInt(bitPattern: state))
+    unsafe frame.pointee.tlbSets = UInt64(
       UInt(bitPattern: environment.rawMemory.tlb))
-    unsafe state.pointee.translation.level2 = UInt64(
+    unsafe frame.pointee.level2 = UInt64(
       UInt(bitPattern: environment.rawMemory.level2))
     let tracker = environment.memory.codeTracker
     unsafe withUnsafeMutablePointer(to: &state.pointee.attention) { attention in
-      unsafe withUnsafeMutablePointer(to: &state.pointee.translation.running) { running in
-        unsafe withUnsafeMutablePointer(to: &state.pointee.translation.jumpMask) { mask in
+      unsafe withUnsafeMutablePointer(to: &frame.pointee.running) { running in
+        unsafe withUnsafeMutablePointer(to: &frame.pointee.jumpMask) { mask in
           unsafe tracker.add(
             CodeTracker.Listener(
               attention: attention, attentionBit: Attention.codeChanged, running: running,
@@ -58,10 +60,10 @@ import X86
       }
     }
     if let translator = environment.translator {
-      unsafe withUnsafePointer(to: &state.pointee.translation.jumpMask) { mask in
+      unsafe withUnsafePointer(to: &frame.pointee.jumpMask) { mask in
         unsafe environment.tlb.jumps.attach(translator, jumpMask: mask)
       }
-      unsafe state.pointee.translation.jumps = environment.tlb.jumps.controlAddress
+      unsafe frame.pointee.jumps = environment.tlb.jumps.controlAddress
     }
   }
 
@@ -80,7 +82,6 @@ import X86
     }
     let cpu = cpu
     cpu.complete(entry)
-    if environment.translator != nil { cpu.bindThread() }
     let exit = cpu.run()
     cpu.traceExit(exit)
     return exit

@@ -9,7 +9,7 @@ extension CPU {
   func trace(_ event: ExecutionTrace.Events, _ text: () -> String) {
     guard let trace = env.trace, trace.events.contains(event) else { return }
     // What translated code has executed and not yet handed over.
-    let count = state.retired &- state.translation.count
+    let count = state.retired &- translation.count
     trace.write("cpu\(env.index.rawValue) \(count) \(text())")
   }
 

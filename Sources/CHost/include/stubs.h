@@ -20,6 +20,3 @@ typedef struct {
 /// ascending order, continue at that one's stub. Returns a slot for `chost_unregister_stubs`, or -1.
 int chost_register_translation(uintptr_t start, uintptr_t length,
                                const chost_translated_fault *faults, const uint32_t *count);
-
-/// Makes `base` the calling thread's GS base. Returns 0, or -1 and errno.
-int chost_set_gs_base(void *base);

@@ -5,10 +5,10 @@ extension CPU {
   /// CPUs outnumber those. After some of them the thread lets others run.
   func pause() {
     chost_pause()
-    if state.translation.pausesLeft > 1 {
-      state.translation.pausesLeft &-= 1
+    if translation.pausesLeft > 1 {
+      translation.pausesLeft &-= 1
     } else {
-      state.translation.pausesLeft = TranslationState.pauseLimit
+      translation.pausesLeft = TranslationState.pauseLimit
       chost_yield()
     }
   }

@@ -15,6 +15,20 @@ import X86
     @inline(__always) nonmutating _modify { yield unsafe &pointer.pointee }
   }
 
+  /// What only translated code and its entry and exit use, right before the state.
+  var frame: UnsafeMutablePointer<TranslationState> {
+    @inline(__always) get {
+      // SAFETY: `VirtualCPUMemory` has it there.
+      unsafe (UnsafeMutableRawPointer(pointer) - TranslationState.byteCount)
+        .assumingMemoryBound(to: TranslationState.self)
+    }
+  }
+
+  var translation: TranslationState {
+    @inline(__always) _read { yield unsafe frame.pointee }
+    @inline(__always) nonmutating _modify { yield unsafe &frame.pointee }
+  }
+
   @inline(__always) var env: CPUEnvironment {
     unsafe environment._withUnsafeGuaranteedRef { $0 }
   }
@@ -135,8 +149,8 @@ extension CPU {
       _ = unsafe chost_or32($0, bits)
     }
     // Translated code looks at these instead.
-    unsafe pointer.pointee.translation.running = 0
-    unsafe pointer.pointee.translation.jumpMask = 0
+    unsafe frame.pointee.running = 0
+    unsafe frame.pointee.jumpMask = 0
   }
 
   @inline(__always)

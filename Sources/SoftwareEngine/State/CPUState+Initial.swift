@@ -26,7 +26,7 @@ extension CPUState {
       tscAuxiliary: 0, tscOffset: 0, tscAdjust: 0, interruptShadow: false,
       shadowBlocksDebug: false, nonMaskableMasked: false,
       hasHeldInterrupt: false, pendingDebugTrap: 0,
-      activity: .running, translation: TranslationState(), exit: .none,
+      activity: .running, exit: .none,
       replay: ReplayLog(
         values: .init(repeating: 0), valueCount: 0, cursor: 0, writeCount: 0, writeCursor: 0))
   }

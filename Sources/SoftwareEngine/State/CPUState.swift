@@ -116,10 +116,6 @@ import X86
   /// Whether TF was set when the current instruction began.
   var activity: Activity
 
-  // MARK: Translated code
-
-  var translation: TranslationState
-
   // MARK: Exits
 
   var exit: PendingExit

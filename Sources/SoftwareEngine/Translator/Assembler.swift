@@ -29,6 +29,17 @@ enum Host {
     default: guest
     }
   }
+
+  /// The number, among themselves, of guest registers that stay in memory.
+  @inline(__always)
+  static func memoryRegister(_ guest: UInt8) -> Int {
+    switch guest {
+    case 10: 0
+    case 11: 1
+    case 14: 2
+    default: 3
+    }
+  }
 }
 
 /// A register or memory operand in a ModRM byte.
@@ -41,14 +52,16 @@ struct HostOperand {
   static func register(_ number: UInt8) -> HostOperand {
     HostOperand(kind: .register, number: number)
   }
-  /// GS:[offset]: a field of the CPU's state.
+  /// A field of the CPU's state, off the host's RSP.
   static func state(_ offset: Int) -> HostOperand {
-    HostOperand(kind: .state, displacement: Int32(truncatingIfNeeded: offset))
+    HostOperand(
+      kind: .state, displacement: Int32(truncatingIfNeeded: offset + TranslationState.byteCount))
   }
-  /// GS:[offset + index × 8].
+  /// An element of an array of 64-bit words behind the state.
   static func stateArray(_ offset: Int, index: UInt8) -> HostOperand {
     HostOperand(
-      kind: .stateIndexed, number: index, displacement: Int32(truncatingIfNeeded: offset))
+      kind: .stateIndexed, number: index,
+      displacement: Int32(truncatingIfNeeded: offset + TranslationState.byteCount))
   }
   /// [R14 + RCX]: guest memory after a TLB hit.
   static let guest = HostOperand(kind: .guest)
@@ -87,6 +100,10 @@ struct HostOpcode {
 @safe struct Assembler {
   /// Where the next byte goes, in the writable mapping.
   var cursor: UnsafeMutablePointer<UInt8>
+  /// How many bytes code has pushed here: the host's RSP is that much below the state.
+  var pushed: Int32 = 0
+
+  init(cursor: UnsafeMutablePointer<UInt8>) { unsafe self.cursor = cursor }
 
   @inline(__always)
   mutating func byte(_ value: UInt8) {
@@ -129,13 +146,19 @@ struct HostOpcode {
     switch rm.kind {
     case .register: byte(0xC0 | field | rm.number & 7)
     case .state:
-      byte(0x04 | field)
-      byte(0x25)
-      word32(rm.displacement)
+      let displacement = rm.displacement &+ pushed
+      let isShort = displacement < 128
+      byte((isShort ? 0x44 : 0x84) | field)
+      byte(0x24)
+      if isShort {
+        byte(UInt8(truncatingIfNeeded: displacement))
+      } else {
+        word32(displacement)
+      }
     case .stateIndexed:
-      byte(0x04 | field)
-      byte(0xC5 | (rm.number & 7) << 3)
-      word32(rm.displacement)
+      byte(0x84 | field)
+      byte(0xC4 | (rm.number & 7) << 3)
+      word32(rm.displacement &+ pushed)
     case .guest:
       byte(0x04 | field)
       byte(Host.rcx << 3 | (Host.r14 & 7))
@@ -154,7 +177,6 @@ struct HostOpcode {
   /// An instruction in the legacy encoding.
   @inline(__always)
   mutating func legacy(_ op: HostOpcode, _ reg: UInt8, _ rm: HostOperand) {
-    if rm.kind == .state || rm.kind == .stateIndexed { byte(0x65) }
     if op.isLocked { byte(0xF0) }
     if op.isWord { byte(0x66) }
     if op.mandatory != 0 { byte(op.mandatory) }
@@ -174,7 +196,6 @@ struct HostOpcode {
     map: UInt8, prefix: UInt8, isWide: Bool, is256: Bool, vvvv: UInt8, opcode: UInt8, _ reg: UInt8,
     _ rm: HostOperand
   ) {
-    if rm.kind == .state || rm.kind == .stateIndexed { byte(0x65) }
     let high = rm.highBits
     byte(0xC4)
     byte(
@@ -213,7 +234,7 @@ struct HostOpcode {
     legacy(HostOpcode(opcode: 0x89), register, rm)
   }
 
-  /// PEXT register, source, GS:[mask].
+  /// PEXT register, source, [mask].
   @inline(__always)
   mutating func extract(_ register: UInt8, _ source: UInt8, mask: Int) {
     vex(
@@ -272,7 +293,7 @@ struct HostOpcode {
     }
   }
 
-  /// MOV DWORD GS:[offset], immediate.
+  /// MOV DWORD [offset], immediate.
   mutating func storeState32(_ offset: Int, _ value: UInt32) {
     legacy(HostOpcode(opcode: 0xC7), 0, .state(offset))
     word32(Int32(bitPattern: value))

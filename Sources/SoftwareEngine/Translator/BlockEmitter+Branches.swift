@@ -133,7 +133,7 @@ extension BlockEmitter {
     code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
     if !flagsInHost || source.isScratchFree && !keepsFlags {
       flagsInHost = false
-      // cmp r14, gs:[…]; jne
+      // cmp r14, […]; jne
       code.legacy(
         HostOpcode(opcode: 0x3B, isWide: true), Host.r14,
         .stateArray(table + JumpTable.linears, index: Host.rcx))

@@ -15,7 +15,7 @@ extension BlockEmitter {
     HostOpcode(opcode: opcode, isWide: is64Bit)
   }
 
-  /// Stores what GS:[offset] holds in the slot.
+  /// Stores what the state's field at an offset holds in the slot.
   private mutating func emitStoreToSlot(_ offset: Int) {
     code.address(Host.rcx, base: Host.r14, index: Host.rcx, 0)
     code.load(Host.r14, .state(offset))

@@ -36,7 +36,7 @@ extension BlockEmitter {
       guard nextOffset + 15 <= 4096, executed + 2 < cpu.env.maximumBlockLength, !isFull else {
         return .refused
       }
-      // movzx ecx, byte gs:[…]
+      // movzx ecx, byte […]
       code.legacy(HostOpcode(map: 1, opcode: 0xB6), Host.rcx, .state(StateOffset.hasHeldInterrupt))
       code.bytes(0xE3, 0x05)  // jrcxz +5
       jumpToSlowSite(i)
@@ -70,7 +70,7 @@ extension BlockEmitter {
     code.bytes(0x0F, 0xB6, 0xC4)  // movzx eax, ah
     code.bytes(0x25)  // and eax, CF | PF | AF | ZF | SF
     code.word32(0xD5)
-    // movzx r14d, byte gs:[linear]; shl r14d, 11; or eax, r14d
+    // movzx r14d, byte [linear]; shl r14d, 11; or eax, r14d
     code.legacy(HostOpcode(map: 1, opcode: 0xB6), Host.r14, .state(StateOffset.linear))
     code.bytes(0x41, 0xC1, 0xE6, 0x0B, 0x44, 0x09, 0xF0)
     code.legacy(HostOpcode(opcode: 0x0B), Host.rax, .state(StateOffset.otherFlags))  // or eax

@@ -23,6 +23,8 @@ import CHost
   var string: UnsafeMutablePointer<UInt8>
 
   init(_ code: inout Assembler, hasAVX: Bool) {
+    // What is called finds its return address on the stack.
+    code.pushed = 8
     unsafe refills = .init(repeating: code.cursor)
     unsafe shortRefills = .init(repeating: code.cursor)
     for number in 0..<6 {
@@ -49,20 +51,24 @@ import CHost
     RuntimeStubs.emitLoad(&code, isWide: hasAVX)
     let save = unsafe code.cursor
     RuntimeStubs.emitSave(&code, hasAVX: hasAVX)
+    code.pushed = 0
     unsafe exit = code.cursor
     unsafe RuntimeStubs.emitExit(&code, save)
     unsafe enter = code.cursor
     unsafe RuntimeStubs.emitEnter(&code, loadNarrow, loadWide)
   }
 
-  /// RBX, RBP, R12…R15, and the alignment of the stack.
+  /// Saves RBX, RBP, R12…R15.
   private static func emitEnter(
     _ code: inout Assembler, _ narrow: UnsafeMutablePointer<UInt8>,
     _ wide: UnsafeMutablePointer<UInt8>
   ) {
     code.bytes(0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57)  // push
-    code.bytes(0x48, 0x83, 0xEC, 0x08)  // sub rsp, 8
-    code.store(Host.rsp, .state(StateOffset.hostStack))
+    // The stack pointer becomes the state's.
+    let frame = Int32(TranslationState.byteCount)
+    code.address(Host.rcx, base: Host.rdi, -frame)
+    code.store(Host.rsp, .base(Host.rcx, Int32(StateOffset.hostStack) + frame))
+    code.move(Host.rsp, Host.rcx)
     code.store(6, .state(StateOffset.target))
     code.bytes(0x85, 0xD2, 0x74, 0x11)  // test edx, edx; jz +17
     code.bytes(0x83, 0xFA, 0x02, 0x74, 0x07)  // cmp edx, 2; je +7
@@ -74,8 +80,12 @@ import CHost
     code.load(Host.rax, .state(StateOffset.flags))
     code.bytes(0x04, 0x7F, 0x9E)  // add al, 127; sahf
     code.load(Host.count, .state(StateOffset.count))
+    for guest in UInt8(0)..<16 where Host.register(guest) == nil {
+      code.load(Host.rcx, .state(StateOffset.saved(guest)))
+      code.store(Host.rcx, .state(StateOffset.register(guest)))
+    }
     for guest in UInt8(0)..<16 {
-      if let host = Host.register(guest) { code.load(host, .state(StateOffset.register(guest))) }
+      if let host = Host.register(guest) { code.load(host, .state(StateOffset.saved(guest))) }
     }
     code.legacy(HostOpcode(opcode: 0xFF), 4, .state(StateOffset.target))  // jmp
   }
@@ -83,7 +93,11 @@ import CHost
   private static func emitExit(_ code: inout Assembler, _ save: UnsafeMutablePointer<UInt8>) {
     code.store32(Host.rcx, .state(StateOffset.site))
     for guest in UInt8(0)..<16 {
-      if let host = Host.register(guest) { code.store(host, .state(StateOffset.register(guest))) }
+      if let host = Host.register(guest) { code.store(host, .state(StateOffset.saved(guest))) }
+    }
+    for guest in UInt8(0)..<16 where Host.register(guest) == nil {
+      code.load(Host.rcx, .state(StateOffset.register(guest)))
+      code.store(Host.rcx, .state(StateOffset.saved(guest)))
     }
     code.bytes(0x9F, 0x0F, 0x90, 0xC0)  // lahf; seto al
     code.store(Host.rax, .state(StateOffset.flags))
@@ -95,7 +109,6 @@ import CHost
     code.byte(0xE8)
     _ = unsafe code.displacement(to: save)
     code.load(Host.rsp, .state(StateOffset.hostStack))
-    code.bytes(0x48, 0x83, 0xC4, 0x08)  // add rsp, 8
     code.bytes(0x41, 0x5F, 0x41, 0x5E, 0x41, 0x5D, 0x41, 0x5C, 0x5D, 0x5B, 0xC3)  // pop; ret
   }
 
@@ -131,7 +144,7 @@ import CHost
       ) -> UInt64 = unsafe chost_string
     let registers: [UInt8] = [0, 1, 6, 7]
     for guest in registers {
-      code.store(Host.register(guest) ?? 0, .state(StateOffset.register(guest)))
+      code.store(Host.register(guest) ?? 0, .state(StateOffset.saved(guest)))
     }
     emitCall(&code, unsafe unsafeBitCast(function, to: UInt.self), returns: false) {
       $0.load(Host.rdi, .state(StateOffset.state))
@@ -139,7 +152,7 @@ import CHost
       $0.load(2, .state(StateOffset.level2))
     }
     for guest in registers.dropFirst() {
-      code.load(Host.register(guest) ?? 0, .state(StateOffset.register(guest)))
+      code.load(Host.register(guest) ?? 0, .state(StateOffset.saved(guest)))
     }
     code.byte(0xC3)  // ret
   }
@@ -153,7 +166,9 @@ import CHost
     code.bytes(0x50, 0x9F, 0x0F, 0x90, 0xC0, 0x50)  // push rax; lahf; seto al; push rax
     code.bytes(0x52, 0x56, 0x57)  // push rdx, rsi, rdi
     code.bytes(0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53)  // push r8 … r11
+    code.pushed += 72
     arguments(&code)
+    code.pushed -= 72
     code.moveImmediate(Host.rax, UInt64(function))
     code.bytes(0xFF, 0xD0)  // call rax
     code.move(Host.rcx, Host.rax)

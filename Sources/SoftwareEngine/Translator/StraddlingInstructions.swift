@@ -52,7 +52,7 @@ extension CPU {
 
   /// A straddling block found another second page than its own, or none: sees to it that it is found again or made anew.
   func leaveStraddling(_ translator: Translator, _ site: Site, _ key: TranslationKey) {
-    guard let second = secondCodePage(of: state.translation.codePage),
+    guard let second = secondCodePage(of: translation.codePage),
       Int32(truncatingIfNeeded: second) != site.target
     else { return }
     let number = translator.find(state.codeRAMPage << 12 | UInt64(site.blockOffset), key)

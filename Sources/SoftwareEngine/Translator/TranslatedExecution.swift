@@ -15,11 +15,6 @@ enum TranslatedOutcome {
 
 /// Entering translated code, and serving the sites that it leaves at.
 extension CPU {
-  /// Makes translated code find this CPU's state on the calling thread.
-  func bindThread() {
-    _ = unsafe chost_set_gs_base(UnsafeMutableRawPointer(pointer))
-  }
-
   /// Runs translated code from the instruction pointer on, which `block` starts at, if there is any; has it
   /// made if the block is hot.
   @inline(__always)
@@ -65,20 +60,20 @@ extension CPU {
     var key = key
     var number = first
     let budget = state.isBudgetLimited ? state.budget : 0
-    state.translation.count = budget
+    translation.count = budget
     defer {
-      let executed = budget &- state.translation.count
+      let executed = budget &- translation.count
       state.retired &+= executed
       if state.isBudgetLimited { state.budget &-= executed }
       unsafe translator.statistics.pointee.executions &+= executed
-      state.translation.count = 0
+      translation.count = 0
     }
     loadFlagsForHost()
     while true {
       // Enter at a block.
       var target = unsafe translator.blocks[Int(number)].entry
       var vectors: UInt = 0
-      state.translation.codePage = rip & ~4095
+      translation.codePage = rip & ~4095
       var isAtBlock = true
       inner: while true {
         if !openGates() {
@@ -92,7 +87,7 @@ extension CPU {
         isAtBlock = false
         unsafe translator.statistics.pointee.entries &+= 1
         unsafe translator.enter(pointer, target, vectors: vectors)
-        let site = unsafe translator.sites[Int(state.translation.site)]
+        let site = unsafe translator.sites[Int(translation.site)]
         switch site.kind {
         case .slow:
           if site.isRefused {
@@ -121,26 +116,26 @@ extension CPU {
           }
         case .target:
           unsafe translator.statistics.pointee.indirectExits &+= 1
-          rip = state.translation.scratch
+          rip = translation.scratch
         case .edge:
           unsafe translator.statistics.pointee.edgeExits &+= 1
           rip =
-            (state.translation.codePage &+ UInt64(bitPattern: Int64(site.target)))
+            (translation.codePage &+ UInt64(bitPattern: Int64(site.target)))
             & state.linearMask
         case .pageEdge:
           unsafe translator.statistics.pointee.pageEdgeExits &+= 1
           rip =
-            (state.translation.scratch &+ UInt64(bitPattern: Int64(site.target)))
+            (translation.scratch &+ UInt64(bitPattern: Int64(site.target)))
             & state.linearMask
         case .straddle:
-          rip = state.translation.codePage &+ UInt64(site.blockOffset)
+          rip = translation.codePage &+ UInt64(site.blockOffset)
           storeFlagsFromHost()
           leaveStraddling(translator, site, key)
           return .lookAgain
         case .dead:
-          rip = state.translation.codePage &+ UInt64(site.blockOffset)
+          rip = translation.codePage &+ UInt64(site.blockOffset)
         case .budget:
-          rip = state.translation.codePage &+ UInt64(site.blockOffset)
+          rip = translation.codePage &+ UInt64(site.blockOffset)
           storeFlagsFromHost()
           return .lookAgain
         }
@@ -162,16 +157,16 @@ extension CPU {
   private func openGates() -> Bool {
     // SAFETY: raisers set `attention` first and close the gates then, so that either they are seen
     // here or the gates end up closed.
-    unsafe pointer.pointee.translation.jumpMask = JumpTable.indexMask
-    unsafe withUnsafeMutablePointer(to: &pointer.pointee.translation.running) {
+    unsafe frame.pointee.jumpMask = JumpTable.indexMask
+    unsafe withUnsafeMutablePointer(to: &frame.pointee.running) {
       _ = unsafe chost_exchange32($0, 1)
     }
     return attention == 0
   }
 
   private func closeGates() {
-    state.translation.running = 0
-    state.translation.jumpMask = 0
+    translation.running = 0
+    translation.jumpMask = 0
   }
 
   // MARK: Flags
@@ -179,12 +174,12 @@ extension CPU {
   @inline(__always)
   private func loadFlagsForHost() {
     let flags = arithmeticFlags
-    state.translation.flags = (flags & 0xD5 | 2) << 8 | flags >> 11 & 1
+    translation.flags = (flags & 0xD5 | 2) << 8 | flags >> 11 & 1
   }
 
   @inline(__always)
   private func storeFlagsFromHost() {
-    let flags = state.translation.flags
+    let flags = translation.flags
     arithmeticFlags = flags >> 8 & 0xD5 | (flags & 1) << 11
   }
 
@@ -204,7 +199,7 @@ extension CPU {
     _ translator: Translator, _ site: Site, _ key: inout TranslationKey
   ) -> SlowOutcome {
     let op = unsafe Micro(pointer: UnsafePointer(translator.micros + Int(site.micro)))
-    rip = (state.translation.codePage &+ UInt64(site.blockOffset)) & state.linearMask
+    rip = (translation.codePage &+ UInt64(site.blockOffset)) & state.linearMask
     let handler = op.handler
     switch execute(op) {
     case .next:
@@ -212,12 +207,12 @@ extension CPU {
         || state.codeLinearPage & 1 != 0 && !isOnCodePage
       {
         rip = rip &+ op.nextOffset
-        state.translation.count &-= UInt64(site.executed) &+ 1
+        translation.count &-= UInt64(site.executed) &+ 1
         return .lookAgain
       }
       return .resume
     case .jump:
-      state.translation.count &-= UInt64(site.executed) &+ 1
+      translation.count &-= UInt64(site.executed) &+ 1
       if changesKey(handler) {
         key = translationKey
       } else if attention == 0 {
@@ -225,7 +220,7 @@ extension CPU {
       }
       return .moved
     case .stop:
-      state.translation.count &-= UInt64(site.executed)
+      translation.count &-= UInt64(site.executed)
       if let exit = stopped(op) { return .exit(exit) }
       key = translationKey
       return .moved
@@ -234,7 +229,7 @@ extension CPU {
 
   /// After a TLB flush: looks up the page that is being executed again.
   private var isOnCodePage: Bool {
-    let page = state.translation.codePage
+    let page = translation.codePage
     let physical = state.codePhysicalPage
     return findCodePage(page) && state.codePhysicalPage == physical
   }

@@ -1,37 +1,48 @@
 import X86
 
-/// The part of `CPUState` that only translated code and its entry and exit use.
+/// What only translated code and its entry and exit use, right before `CPUState`.
 struct TranslationState {
+  // MARK: Within 128 bytes of the host's stack pointer, where addresses are shortest
+
+  /// The guest's R10, R11, R14 and R15 while translated code runs.
+  var registers: InlineArray<4, UInt64> = .init(repeating: 0)
+  /// The linear page that is being executed.
+  var codePage: UInt64 = 0
+  var indexMask = TLBSet.indexMask
+  /// The address bits that select an entry of a jump table; 0, which finds nothing, when attention is due.
+  var jumpMask = JumpTable.indexMask
+  /// 0 when attention is due.
+  var running: UInt32 = 0
+  /// 0 while the guest's vector registers are in the host's.
+  var vectorsAbsent: UInt32 = 1
+  /// LAHF's AH in bits 15:8, OF in bit 0, of the point where a block saved them.
+  var savedFlags: UInt64 = 0
+  /// Registers that flags are to be had from, before they were overwritten.
+  var copies: InlineArray<4, UInt64> = .init(repeating: 0)
+  var pageMask: UInt64 = ~4095
+  /// A value that an instruction needs across two accesses.
+  var temporary: UInt64 = 0
+
+  // MARK: The rest
+
   /// The host's stack pointer at entry; exits go back to it.
   var hostStack: UInt64 = 0
   /// Where entry jumps to.
   var target: UInt64 = 0
-  /// LAHF's AH in bits 15:8, OF in bit 0.
+  /// The flags at entry and exit, as `savedFlags`.
   var flags: UInt64 = 0
-  /// The same, of the point where a block saved them.
-  var savedFlags: UInt64 = 0
-  /// Registers that flags are to be had from, before they were overwritten.
-  var copies: InlineArray<4, UInt64> = .init(repeating: 0)
   /// What translated code counts down from, by each instruction: 0, or the instruction budget.
   var count: UInt64 = 0
   /// R14 at exit.
   var scratch: UInt64 = 0
-  /// A value that an instruction needs across two accesses.
-  var temporary: UInt64 = 0
   /// What PUSHF needs to remember.
   var linear: UInt64 = 0
-  /// The linear page that is being executed.
-  var codePage: UInt64 = 0
-  var indexMask = TLBSet.indexMask
-  var pageMask: UInt64 = ~4095
   var signMask: UInt64 = 1 << 63
   var alignmentMask: UInt64 = 15
   var wideWordMask: UInt64 = ~63
   var wordMask: UInt64 = ~31
   var bitMask: UInt64 = 63
   var shortBitMask: UInt64 = 31
-  /// The address bits that select an entry of a jump table; 0, which finds nothing, when attention is due.
-  var jumpMask = JumpTable.indexMask
   /// The vCPU's `ExtendedState`.
   var extended: UInt64 = 0
   /// The state itself, the TLB's sets and its second level, and the jump tables' control block.
@@ -41,12 +52,8 @@ struct TranslationState {
   var jumps: UInt64 = 0
   /// PAUSEs until the thread lets others have the processor (`CPU.pause`).
   var pausesLeft = TranslationState.pauseLimit
-  /// 0 while the guest's vector registers are in the host's.
-  var vectorsAbsent: UInt32 = 1
-  /// Whether the upper halves are, too.
+  /// Whether the vector registers' upper halves are in the host's, too.
   var vectorsAreWide: UInt32 = 0
-  /// 0 when attention is due.
-  var running: UInt32 = 0
   /// Which site translated code left at.
   var site: UInt32 = 0
 }
@@ -54,14 +61,15 @@ struct TranslationState {
 extension TranslationState {
   /// Some microseconds of waiting.
   static let pauseLimit: UInt32 = 256
+  /// How far before `CPUState` it lies.
+  static let byteCount = (MemoryLayout<Self>.size + 63) & ~63
 }
 
 /// Byte offsets from the state, for translated code.
 enum StateOffset {
   // SAFETY: stored properties of a struct have offsets.
-  static let translation = MemoryLayout<CPUState>.offset(of: \.translation)!
   static func field(_ path: PartialKeyPath<TranslationState>) -> Int {
-    translation + MemoryLayout<TranslationState>.offset(of: path)!
+    MemoryLayout<TranslationState>.offset(of: path)! - TranslationState.byteCount
   }
   static let hostStack = field(\.hostStack)
   static let target = field(\.target)
@@ -102,5 +110,9 @@ enum StateOffset {
   }
   static let selector = MemoryLayout<Segment>.offset(of: \.selector)!
   static let segmentBase = MemoryLayout<Segment>.offset(of: \.base)!
-  static func register(_ number: UInt8) -> Int { Int(number) * 8 }
+  /// Where a guest register is at entry and exit.
+  static func saved(_ number: UInt8) -> Int { Int(number) * 8 }
+  /// Where a guest register that has no host register is in between.
+  static func register(_ number: UInt8) -> Int { registers + Host.memoryRegister(number) * 8 }
+  private static let registers = field(\.registers)
 }

@@ -296,7 +296,7 @@ import X86Decoder
 
   // MARK: Entering
 
-  /// Runs translated code until it leaves at a site. The thread's GS base must be the state.
+  /// Runs translated code until it leaves at a site.
   @inline(__always)
   func enter(_ state: UnsafeMutablePointer<CPUState>, _ target: UInt32, vectors: UInt) {
     // SAFETY: the stub is code of this object's making that keeps to the C calling convention.
