@@ -6,7 +6,7 @@
 
 GENERAL_REGISTERS_ONLY
 void chost_insert_target(chost_jumps *jumps, uint64_t linear, uint64_t target, uint32_t key, int is_global) {
-  uint64_t index = linear >> 1 & (chost_jump_entries - 1);
+  uint64_t index = chost_jump_index(linear);
   unsigned table = key & chost_key_user ? 0 : 1;
   uint32_t position = jumps->counts[table];
   if (position < chost_jump_log) jumps->log[table][position] = index;
@@ -40,12 +40,13 @@ void chost_flush_targets(chost_jumps *jumps, unsigned table) {
 }
 
 void chost_flush_page_targets(chost_jumps *jumps, uint64_t linear) {
-  uint64_t first = linear >> 12 << 11 & (chost_jump_entries - 1);
+  enum { count = 4096 >> chost_jump_shift };
+  uint64_t first = chost_jump_index(linear & ~4095ull);
   for (unsigned table = 0; table < 2; table++) {
     if (!jumps->counts[table]) continue;
     char *base = jumps->tables + table * chost_jump_table_bytes;
     const uint64_t *linears = (const uint64_t *)(base + chost_jump_linears);
-    for (uint64_t index = first ? first : 1; index < first + 2048; index++)
+    for (uint64_t index = first ? first : 1; index < first + count; index++)
       if ((linears[index] ^ linear) >> 12 == 0) empty(base, index);
   }
 }
@@ -54,7 +55,7 @@ GENERAL_REGISTERS_ONLY
 uint64_t chost_find_target(chost_jumps *jumps, void *sets, uint64_t linear, uint64_t key) {
   unsigned table = key & chost_key_user ? 0 : 1;
   // Entry 0 is where code goes when attention is due.
-  if (*(const volatile uint64_t *)jumps->jump_mask == 0 || (linear >> 1 & (chost_jump_entries - 1)) == 0 ||
+  if (*(const volatile uint64_t *)jumps->jump_mask == 0 || chost_jump_index(linear) == 0 ||
       jumps->keys[table] != key || key & chost_key_override)
     return 1;
   char *base = (char *)sets + table * chost_tlb_set_bytes;

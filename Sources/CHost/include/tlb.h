@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 enum {
-  chost_tlb_set_entries = 1024,
+  chost_tlb_set_entries = 4096,
   // Offsets of the arrays of a first-level set (`TLBSet` in Swift says what they hold).
   chost_tlb_read_tags = 0,
   chost_tlb_write_tags = 8 * chost_tlb_set_entries,
@@ -24,7 +24,7 @@ enum {
   chost_tlb_logged = 2,
 
   chost_tlb_ways = 4,
-  chost_tlb_lines = 4096,
+  chost_tlb_lines = 16384,
 };
 
 // What a line holds of a page for one first-level set.
@@ -51,6 +51,11 @@ typedef struct {
 static inline unsigned chost_tlb_line_index(uint64_t linear) {
   uint64_t page = linear >> 12;
   return (unsigned)((page ^ page >> 10 ^ page >> 20) % (chost_tlb_lines / chost_tlb_ways)) * chost_tlb_ways;
+}
+
+/// The entry number at a position of the log, below `log_count`.
+static inline uint32_t chost_tlb_log_entry(const chost_tlb_level2 *level2, uint32_t position) {
+  return level2->log[position];
 }
 
 /// Enters a page into the first level of `set` (a number) at `sets`, and into the second level.

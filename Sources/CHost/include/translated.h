@@ -25,6 +25,8 @@ enum {
   chost_key_override = 1 << 3,
 
   chost_jump_entries = 1 << 15,
+  // The lowest bit of an address that selects an entry: few targets lie within 8 bytes of one another, and code is long.
+  chost_jump_shift = 3,
   // Arrays of a table of targets of indirect branches (`JumpTable` in Swift says what they hold).
   chost_jump_tags = 0,
   chost_jump_targets = 8 * chost_jump_entries,
@@ -51,6 +53,10 @@ typedef struct {
   // Bits of pages (hashed) that entries lie in.
   uint64_t pages[64];
 } chost_jumps;
+
+static inline uint64_t chost_jump_index(uint64_t linear) {
+  return linear >> chost_jump_shift & (chost_jump_entries - 1);
+}
 
 static inline uint64_t chost_bucket(uint64_t address, uint32_t key, uint64_t mask) {
   uint64_t hash = (address ^ (address >> 12) * 0x9E37 ^ (uint64_t)key * 0x85EB) * 0x9E3779B97F4A7C15ull;

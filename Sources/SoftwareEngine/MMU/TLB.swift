@@ -8,7 +8,7 @@ import CHost
 /// below 4096 means that all bytes lie in the page. Code of the translator does the same sum.
 enum TLBSet {
   /// Entries; a power of two.
-  static let size = 1024
+  static let size = 4096
 
   /// Byte offsets of the arrays, of 64-bit elements unless said otherwise.
   static let readTags = 0
@@ -278,7 +278,7 @@ enum TLBEntryFlags {
     unsafe level2.pointee.local_generation &+= 1
     let logged = unsafe Int(level2.pointee.log_count)
     for position in 0..<logged {
-      let entry = unsafe entry(level2.pointee.logged(position))
+      let entry = unsafe entry(chost_tlb_log_entry(level2, UInt32(position)))
       if entry.flags & TLBEntryFlags.global == 0 { entry.invalidateData() }
       entry.flags &= ~TLBEntryFlags.logged
     }
@@ -311,15 +311,6 @@ enum TLBEntryFlags {
       let entry = unsafe TLBEntry(set(number), linear)
       if entry.readTag == tag || entry.writeTag == tag { entry.invalidateData() }
       if entry.executeTag == tag { entry.invalidateCode() }
-    }
-  }
-}
-
-extension chost_tlb_level2 {
-  /// The entry number at a position of the log, below `log_count`.
-  fileprivate mutating func logged(_ position: Int) -> UInt32 {
-    unsafe withUnsafeBytes(of: &log) {
-      unsafe $0.load(fromByteOffset: position * 4, as: UInt32.self)
     }
   }
 }

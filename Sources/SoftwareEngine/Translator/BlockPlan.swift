@@ -37,11 +37,29 @@ extension CPU {
       position += Int(length)
       count += 1
       let last = unsafe plan[count - 1].instruction
+      if let head = unsafe loopHead(last, end: position, plan, count, start: start) {
+        count = head
+        break
+      }
       if last.traits.contains(.changesControlFlow), last.operation != .jcc { break }
     }
     unsafe (plan + count).initialize(to: PlannedInstruction(instruction: .empty, offset: 0))
     unsafe outlook(plan, count)
     return count
+  }
+
+  /// The instruction that a block's last one branches back to, unless that is its first: the block ends before it, so that
+  /// the loop is not translated twice.
+  private func loopHead(
+    _ last: Instruction, end: Int, _ plan: UnsafeMutablePointer<PlannedInstruction>, _ count: Int,
+    start: Int
+  ) -> Int? {
+    guard last.operation == .jcc || last.operation == .jmp, last.operands[0].kind == .relative
+    else { return nil }
+    let target = Int64(end) &+ last.immediate
+    guard target > Int64(start), target < Int64(end) else { return nil }
+    for number in 1..<count where unsafe Int64(plan[number].offset) == target { return number }
+    return nil
   }
 
   /// Looks from the end of the block back.

@@ -11,11 +11,11 @@ enum JumpTable {
   /// Linear addresses.
   static let linears = Int(chost_jump_linears)
   static let byteCount = Int(chost_jump_table_bytes)
-  static let indexMask = UInt64(size - 1) << 1
+  static let indexMask = UInt64(size - 1) << UInt64(chost_jump_shift)
 
   @inline(__always)
   static func index(_ linear: UInt64) -> Int {
-    Int(truncatingIfNeeded: (linear &>> 1) & UInt64(size - 1))
+    Int(truncatingIfNeeded: chost_jump_index(linear))
   }
 }
 
@@ -54,7 +54,7 @@ enum JumpTable {
   /// Entry 0 matches an address whose index is another, and that is not canonical.
   private func setFirst() {
     for table in 0..<2 {
-      let none: UInt64 = 1 << 62 | 2
+      let none: UInt64 = 1 << 62 | 1 << UInt64(chost_jump_shift)
       let start = unsafe base + table * JumpTable.byteCount
       unsafe start.storeBytes(of: 0 &- none, as: UInt64.self)
       unsafe start.storeBytes(of: none, toByteOffset: JumpTable.linears, as: UInt64.self)
