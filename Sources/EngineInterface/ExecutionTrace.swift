@@ -5,11 +5,11 @@ public struct ExecutionTrace: Sendable {
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// Each block that is translated.
-    public static let blocks = Events(rawValue: 1 << 0)
+    @inlinable public static var blocks: Self { Self(rawValue: 1 << 0) }
     /// Each exit to the machine.
-    public static let exits = Events(rawValue: 1 << 1)
+    @inlinable public static var exits: Self { Self(rawValue: 1 << 1) }
     /// Each exception and interrupt that is delivered to the guest.
-    public static let interrupts = Events(rawValue: 1 << 2)
+    @inlinable public static var interrupts: Self { Self(rawValue: 1 << 2) }
   }
 
   public var events: Events

@@ -20,10 +20,10 @@ public final class GuestRAM: Sendable {
     public var end: UInt64 { start.rawValue + byteCount }
   }
 
-  public static let pageSize: UInt64 = 4096
+  @inlinable public static var pageSize: UInt64 { 4096 }
   /// RAM below 4 GiB ends here at the latest; above it are PCI windows, I/O APIC, local APIC, firmware.
-  public static let lowMemoryLimit: UInt64 = 0xC000_0000
-  public static let highMemoryStart: UInt64 = 0x1_0000_0000
+  @inlinable public static var lowMemoryLimit: UInt64 { 0xC000_0000 }
+  @inlinable public static var highMemoryStart: UInt64 { 0x1_0000_0000 }
 
   public let regions: [Region]
   package let mapping: AnonymousMapping

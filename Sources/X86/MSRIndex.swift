@@ -14,32 +14,32 @@ extension MSRIndex: CustomStringConvertible {
 }
 
 extension MSRIndex {
-  public static let timeStampCounter = MSRIndex(rawValue: 0x10)
-  public static let platformID = MSRIndex(rawValue: 0x17)
-  public static let apicBase = MSRIndex(rawValue: 0x1B)
-  public static let tscAdjust = MSRIndex(rawValue: 0x3B)
-  public static let microcodeRevision = MSRIndex(rawValue: 0x8B)
-  public static let mtrrCapabilities = MSRIndex(rawValue: 0xFE)
-  public static let sysenterCS = MSRIndex(rawValue: 0x174)
-  public static let sysenterESP = MSRIndex(rawValue: 0x175)
-  public static let sysenterEIP = MSRIndex(rawValue: 0x176)
-  public static let machineCheckCapabilities = MSRIndex(rawValue: 0x179)
-  public static let machineCheckStatus = MSRIndex(rawValue: 0x17A)
-  public static let miscellaneousEnable = MSRIndex(rawValue: 0x1A0)
-  public static let debugControl = MSRIndex(rawValue: 0x1D9)
-  public static let pageAttributeTable = MSRIndex(rawValue: 0x277)
-  public static let mtrrDefaultType = MSRIndex(rawValue: 0x2FF)
-  public static let tscDeadline = MSRIndex(rawValue: 0x6E0)
+  @inlinable public static var timeStampCounter: Self { Self(rawValue: 0x10) }
+  @inlinable public static var platformID: Self { Self(rawValue: 0x17) }
+  @inlinable public static var apicBase: Self { Self(rawValue: 0x1B) }
+  @inlinable public static var tscAdjust: Self { Self(rawValue: 0x3B) }
+  @inlinable public static var microcodeRevision: Self { Self(rawValue: 0x8B) }
+  @inlinable public static var mtrrCapabilities: Self { Self(rawValue: 0xFE) }
+  @inlinable public static var sysenterCS: Self { Self(rawValue: 0x174) }
+  @inlinable public static var sysenterESP: Self { Self(rawValue: 0x175) }
+  @inlinable public static var sysenterEIP: Self { Self(rawValue: 0x176) }
+  @inlinable public static var machineCheckCapabilities: Self { Self(rawValue: 0x179) }
+  @inlinable public static var machineCheckStatus: Self { Self(rawValue: 0x17A) }
+  @inlinable public static var miscellaneousEnable: Self { Self(rawValue: 0x1A0) }
+  @inlinable public static var debugControl: Self { Self(rawValue: 0x1D9) }
+  @inlinable public static var pageAttributeTable: Self { Self(rawValue: 0x277) }
+  @inlinable public static var mtrrDefaultType: Self { Self(rawValue: 0x2FF) }
+  @inlinable public static var tscDeadline: Self { Self(rawValue: 0x6E0) }
   /// The first of the x2APIC registers, 0x800…0x8FF.
-  public static let x2APICFirst = MSRIndex(rawValue: 0x800)
-  public static let extendedStateSupervisor = MSRIndex(rawValue: 0xDA0)
-  public static let extendedFeatureEnable = MSRIndex(rawValue: 0xC000_0080)
-  public static let star = MSRIndex(rawValue: 0xC000_0081)
-  public static let lstar = MSRIndex(rawValue: 0xC000_0082)
-  public static let cstar = MSRIndex(rawValue: 0xC000_0083)
-  public static let syscallMask = MSRIndex(rawValue: 0xC000_0084)
-  public static let fsBase = MSRIndex(rawValue: 0xC000_0100)
-  public static let gsBase = MSRIndex(rawValue: 0xC000_0101)
-  public static let kernelGSBase = MSRIndex(rawValue: 0xC000_0102)
-  public static let tscAuxiliary = MSRIndex(rawValue: 0xC000_0103)
+  @inlinable public static var x2APICFirst: Self { Self(rawValue: 0x800) }
+  @inlinable public static var extendedStateSupervisor: Self { Self(rawValue: 0xDA0) }
+  @inlinable public static var extendedFeatureEnable: Self { Self(rawValue: 0xC000_0080) }
+  @inlinable public static var star: Self { Self(rawValue: 0xC000_0081) }
+  @inlinable public static var lstar: Self { Self(rawValue: 0xC000_0082) }
+  @inlinable public static var cstar: Self { Self(rawValue: 0xC000_0083) }
+  @inlinable public static var syscallMask: Self { Self(rawValue: 0xC000_0084) }
+  @inlinable public static var fsBase: Self { Self(rawValue: 0xC000_0100) }
+  @inlinable public static var gsBase: Self { Self(rawValue: 0xC000_0101) }
+  @inlinable public static var kernelGSBase: Self { Self(rawValue: 0xC000_0102) }
+  @inlinable public static var tscAuxiliary: Self { Self(rawValue: 0xC000_0103) }
 }

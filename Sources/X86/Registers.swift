@@ -15,28 +15,30 @@ public struct Flags: OptionSet, Hashable, Sendable {
   @inlinable
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-  public static let carry = Flags(rawValue: 1 << 0)
+  @inlinable public static var carry: Self { Self(rawValue: 1 << 0) }
   /// Bit 1, which always reads as one.
-  public static let alwaysOne = Flags(rawValue: 1 << 1)
-  public static let parity = Flags(rawValue: 1 << 2)
-  public static let adjust = Flags(rawValue: 1 << 4)
-  public static let zero = Flags(rawValue: 1 << 6)
-  public static let sign = Flags(rawValue: 1 << 7)
-  public static let trap = Flags(rawValue: 1 << 8)
-  public static let interruptEnable = Flags(rawValue: 1 << 9)
-  public static let direction = Flags(rawValue: 1 << 10)
-  public static let overflow = Flags(rawValue: 1 << 11)
-  public static let ioPrivilegeLevel = Flags(rawValue: 3 << 12)
-  public static let nestedTask = Flags(rawValue: 1 << 14)
-  public static let resume = Flags(rawValue: 1 << 16)
-  public static let virtual8086 = Flags(rawValue: 1 << 17)
-  public static let alignmentCheck = Flags(rawValue: 1 << 18)
-  public static let virtualInterrupt = Flags(rawValue: 1 << 19)
-  public static let virtualInterruptPending = Flags(rawValue: 1 << 20)
-  public static let identification = Flags(rawValue: 1 << 21)
+  @inlinable public static var alwaysOne: Self { Self(rawValue: 1 << 1) }
+  @inlinable public static var parity: Self { Self(rawValue: 1 << 2) }
+  @inlinable public static var adjust: Self { Self(rawValue: 1 << 4) }
+  @inlinable public static var zero: Self { Self(rawValue: 1 << 6) }
+  @inlinable public static var sign: Self { Self(rawValue: 1 << 7) }
+  @inlinable public static var trap: Self { Self(rawValue: 1 << 8) }
+  @inlinable public static var interruptEnable: Self { Self(rawValue: 1 << 9) }
+  @inlinable public static var direction: Self { Self(rawValue: 1 << 10) }
+  @inlinable public static var overflow: Self { Self(rawValue: 1 << 11) }
+  @inlinable public static var ioPrivilegeLevel: Self { Self(rawValue: 3 << 12) }
+  @inlinable public static var nestedTask: Self { Self(rawValue: 1 << 14) }
+  @inlinable public static var resume: Self { Self(rawValue: 1 << 16) }
+  @inlinable public static var virtual8086: Self { Self(rawValue: 1 << 17) }
+  @inlinable public static var alignmentCheck: Self { Self(rawValue: 1 << 18) }
+  @inlinable public static var virtualInterrupt: Self { Self(rawValue: 1 << 19) }
+  @inlinable public static var virtualInterruptPending: Self { Self(rawValue: 1 << 20) }
+  @inlinable public static var identification: Self { Self(rawValue: 1 << 21) }
 
   /// CF, PF, AF, ZF, SF, OF.
-  public static let arithmetic: Flags = [.carry, .parity, .adjust, .zero, .sign, .overflow]
+  @inlinable public static var arithmetic: Flags {
+    [.carry, .parity, .adjust, .zero, .sign, .overflow]
+  }
 }
 
 /// CR0 (SDM 3A 2.5).
@@ -46,17 +48,17 @@ public struct CR0: OptionSet, Hashable, Sendable {
   @inlinable
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-  public static let protectionEnable = CR0(rawValue: 1 << 0)
-  public static let monitorCoprocessor = CR0(rawValue: 1 << 1)
-  public static let emulation = CR0(rawValue: 1 << 2)
-  public static let taskSwitched = CR0(rawValue: 1 << 3)
-  public static let extensionType = CR0(rawValue: 1 << 4)
-  public static let numericError = CR0(rawValue: 1 << 5)
-  public static let writeProtect = CR0(rawValue: 1 << 16)
-  public static let alignmentMask = CR0(rawValue: 1 << 18)
-  public static let notWriteThrough = CR0(rawValue: 1 << 29)
-  public static let cacheDisable = CR0(rawValue: 1 << 30)
-  public static let paging = CR0(rawValue: 1 << 31)
+  @inlinable public static var protectionEnable: Self { Self(rawValue: 1 << 0) }
+  @inlinable public static var monitorCoprocessor: Self { Self(rawValue: 1 << 1) }
+  @inlinable public static var emulation: Self { Self(rawValue: 1 << 2) }
+  @inlinable public static var taskSwitched: Self { Self(rawValue: 1 << 3) }
+  @inlinable public static var extensionType: Self { Self(rawValue: 1 << 4) }
+  @inlinable public static var numericError: Self { Self(rawValue: 1 << 5) }
+  @inlinable public static var writeProtect: Self { Self(rawValue: 1 << 16) }
+  @inlinable public static var alignmentMask: Self { Self(rawValue: 1 << 18) }
+  @inlinable public static var notWriteThrough: Self { Self(rawValue: 1 << 29) }
+  @inlinable public static var cacheDisable: Self { Self(rawValue: 1 << 30) }
+  @inlinable public static var paging: Self { Self(rawValue: 1 << 31) }
 }
 
 /// CR4 (SDM 3A 2.5).
@@ -67,26 +69,26 @@ public struct CR4: OptionSet, Hashable, Sendable {
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
   /// VME.
-  public static let virtual8086Extensions = CR4(rawValue: 1 << 0)
+  @inlinable public static var virtual8086Extensions: Self { Self(rawValue: 1 << 0) }
   /// PVI.
-  public static let protectedModeVirtualInterrupts = CR4(rawValue: 1 << 1)
-  public static let timeStampDisable = CR4(rawValue: 1 << 2)
-  public static let debuggingExtensions = CR4(rawValue: 1 << 3)
-  public static let pageSizeExtensions = CR4(rawValue: 1 << 4)
-  public static let physicalAddressExtension = CR4(rawValue: 1 << 5)
-  public static let machineCheckEnable = CR4(rawValue: 1 << 6)
-  public static let pageGlobalEnable = CR4(rawValue: 1 << 7)
-  public static let performanceCounterEnable = CR4(rawValue: 1 << 8)
-  public static let osFXSR = CR4(rawValue: 1 << 9)
-  public static let osXMMExceptions = CR4(rawValue: 1 << 10)
-  public static let userModeInstructionPrevention = CR4(rawValue: 1 << 11)
-  public static let linearAddress57 = CR4(rawValue: 1 << 12)
-  public static let fsgsBase = CR4(rawValue: 1 << 16)
-  public static let processContextIdentifiers = CR4(rawValue: 1 << 17)
-  public static let osXSAVE = CR4(rawValue: 1 << 18)
-  public static let supervisorExecutionPrevention = CR4(rawValue: 1 << 20)
-  public static let supervisorAccessPrevention = CR4(rawValue: 1 << 21)
-  public static let protectionKeys = CR4(rawValue: 1 << 22)
+  @inlinable public static var protectedModeVirtualInterrupts: Self { Self(rawValue: 1 << 1) }
+  @inlinable public static var timeStampDisable: Self { Self(rawValue: 1 << 2) }
+  @inlinable public static var debuggingExtensions: Self { Self(rawValue: 1 << 3) }
+  @inlinable public static var pageSizeExtensions: Self { Self(rawValue: 1 << 4) }
+  @inlinable public static var physicalAddressExtension: Self { Self(rawValue: 1 << 5) }
+  @inlinable public static var machineCheckEnable: Self { Self(rawValue: 1 << 6) }
+  @inlinable public static var pageGlobalEnable: Self { Self(rawValue: 1 << 7) }
+  @inlinable public static var performanceCounterEnable: Self { Self(rawValue: 1 << 8) }
+  @inlinable public static var osFXSR: Self { Self(rawValue: 1 << 9) }
+  @inlinable public static var osXMMExceptions: Self { Self(rawValue: 1 << 10) }
+  @inlinable public static var userModeInstructionPrevention: Self { Self(rawValue: 1 << 11) }
+  @inlinable public static var linearAddress57: Self { Self(rawValue: 1 << 12) }
+  @inlinable public static var fsgsBase: Self { Self(rawValue: 1 << 16) }
+  @inlinable public static var processContextIdentifiers: Self { Self(rawValue: 1 << 17) }
+  @inlinable public static var osXSAVE: Self { Self(rawValue: 1 << 18) }
+  @inlinable public static var supervisorExecutionPrevention: Self { Self(rawValue: 1 << 20) }
+  @inlinable public static var supervisorAccessPrevention: Self { Self(rawValue: 1 << 21) }
+  @inlinable public static var protectionKeys: Self { Self(rawValue: 1 << 22) }
 }
 
 /// IA32_EFER, MSR 0xC0000080 (SDM 3A 2.2.1, APM 2 3.1.7).
@@ -96,11 +98,11 @@ public struct ExtendedFeatureEnable: OptionSet, Hashable, Sendable {
   @inlinable
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
-  public static let systemCallExtensions = ExtendedFeatureEnable(rawValue: 1 << 0)
-  public static let longModeEnable = ExtendedFeatureEnable(rawValue: 1 << 8)
-  public static let longModeActive = ExtendedFeatureEnable(rawValue: 1 << 10)
-  public static let noExecuteEnable = ExtendedFeatureEnable(rawValue: 1 << 11)
-  public static let secureVirtualMachineEnable = ExtendedFeatureEnable(rawValue: 1 << 12)
-  public static let fastFXSR = ExtendedFeatureEnable(rawValue: 1 << 14)
-  public static let automaticIBRS = ExtendedFeatureEnable(rawValue: 1 << 21)
+  @inlinable public static var systemCallExtensions: Self { Self(rawValue: 1 << 0) }
+  @inlinable public static var longModeEnable: Self { Self(rawValue: 1 << 8) }
+  @inlinable public static var longModeActive: Self { Self(rawValue: 1 << 10) }
+  @inlinable public static var noExecuteEnable: Self { Self(rawValue: 1 << 11) }
+  @inlinable public static var secureVirtualMachineEnable: Self { Self(rawValue: 1 << 12) }
+  @inlinable public static var fastFXSR: Self { Self(rawValue: 1 << 14) }
+  @inlinable public static var automaticIBRS: Self { Self(rawValue: 1 << 21) }
 }

@@ -29,18 +29,18 @@ public struct Prefixes: OptionSet, Hashable, Sendable {
   public init(rawValue: UInt16) { self.rawValue = rawValue }
 
   /// F0
-  public static let lock = Prefixes(rawValue: 1 << 0)
+  @inlinable public static var lock: Self { Self(rawValue: 1 << 0) }
   /// F3, where it is not a mandatory prefix
-  public static let repeatEqual = Prefixes(rawValue: 1 << 1)
+  @inlinable public static var repeatEqual: Self { Self(rawValue: 1 << 1) }
   /// F2, where it is not a mandatory prefix
-  public static let repeatNotEqual = Prefixes(rawValue: 1 << 2)
+  @inlinable public static var repeatNotEqual: Self { Self(rawValue: 1 << 2) }
   /// 66, mandatory or not
-  public static let operandSize = Prefixes(rawValue: 1 << 3)
+  @inlinable public static var operandSize: Self { Self(rawValue: 1 << 3) }
   /// 67
-  public static let addressSize = Prefixes(rawValue: 1 << 4)
+  @inlinable public static var addressSize: Self { Self(rawValue: 1 << 4) }
   /// Any REX prefix: byte registers 4…7 are SPL, BPL, SIL, DIL and not AH, CH, DH, BH
-  public static let rex = Prefixes(rawValue: 1 << 5)
-  public static let rexW = Prefixes(rawValue: 1 << 6)
+  @inlinable public static var rex: Self { Self(rawValue: 1 << 5) }
+  @inlinable public static var rexW: Self { Self(rawValue: 1 << 6) }
 }
 
 /// One operand, resolved: what it is, which one, how wide and how it is used.
@@ -105,9 +105,9 @@ public struct Operand: Hashable, Sendable {
 /// A decoded instruction: everything that its bytes say, and nothing of the CPU's state.
 public struct Instruction: Sendable {
   /// `base` and `index` where there is none.
-  public static let noRegister: UInt8 = 16
+  @inlinable public static var noRegister: UInt8 { 16 }
   /// `base` for RIP-relative operands; `displacement` then counts from the NEXT instruction.
-  public static let ripRegister: UInt8 = 17
+  @inlinable public static var ripRegister: UInt8 { 17 }
 
   public var operation: Operation
   /// In bytes, 1…15, all prefixes and immediates included.
@@ -159,34 +159,34 @@ public struct InstructionTraits: OptionSet, Hashable, Sendable {
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
   /// LOCK is allowed with a memory destination.
-  public static let lockable = InstructionTraits(rawValue: 1 << 0)
+  @inlinable public static var lockable: Self { Self(rawValue: 1 << 0) }
   /// Ends a block: a branch, call, return, interrupt, HLT or the like.
-  public static let changesControlFlow = InstructionTraits(rawValue: 1 << 1)
+  @inlinable public static var changesControlFlow: Self { Self(rawValue: 1 << 1) }
   /// x87, MMX, SSE or AVX: subject to CR0.TS, CR0.EM, CR4.OSFXSR or XCR0.
-  public static let x87 = InstructionTraits(rawValue: 1 << 2)
-  public static let mmx = InstructionTraits(rawValue: 1 << 3)
-  public static let sse = InstructionTraits(rawValue: 1 << 4)
-  public static let avx = InstructionTraits(rawValue: 1 << 5)
+  @inlinable public static var x87: Self { Self(rawValue: 1 << 2) }
+  @inlinable public static var mmx: Self { Self(rawValue: 1 << 3) }
+  @inlinable public static var sse: Self { Self(rawValue: 1 << 4) }
+  @inlinable public static var avx: Self { Self(rawValue: 1 << 5) }
   /// A legacy SSE operand that must be aligned to its size, else #GP(0); and the aligned moves of AVX.
-  public static let alignedOperand = InstructionTraits(rawValue: 1 << 6)
+  @inlinable public static var alignedOperand: Self { Self(rawValue: 1 << 6) }
   /// Writes some of CF, PF, AF, ZF, SF, OF.
-  public static let writesFlags = InstructionTraits(rawValue: 1 << 7)
+  @inlinable public static var writesFlags: Self { Self(rawValue: 1 << 7) }
   /// Reads some of the arithmetic flags.
-  public static let readsFlags = InstructionTraits(rawValue: 1 << 8)
+  @inlinable public static var readsFlags: Self { Self(rawValue: 1 << 8) }
   /// May raise a SIMD floating-point exception (#XM).
-  public static let raisesSIMDException = InstructionTraits(rawValue: 1 << 9)
+  @inlinable public static var raisesSIMDException: Self { Self(rawValue: 1 << 9) }
   /// A string instruction that REP repeats.
-  public static let repeatable = InstructionTraits(rawValue: 1 << 10)
+  @inlinable public static var repeatable: Self { Self(rawValue: 1 << 10) }
   /// Legal at CPL 0 only, always #GP(0) elsewhere.
-  public static let privileged = InstructionTraits(rawValue: 1 << 11)
+  @inlinable public static var privileged: Self { Self(rawValue: 1 << 11) }
   /// Gathers: VSIB addressing.
-  public static let vectorIndex = InstructionTraits(rawValue: 1 << 12)
+  @inlinable public static var vectorIndex: Self { Self(rawValue: 1 << 12) }
   /// An x87 instruction that does not wait for pending exceptions (FNINIT, FNSTSW …).
-  public static let noWait = InstructionTraits(rawValue: 1 << 13)
+  @inlinable public static var noWait: Self { Self(rawValue: 1 << 13) }
   /// An x87 instruction that leaves FIP, FDP and FOP alone (control instructions).
-  public static let x87Control = InstructionTraits(rawValue: 1 << 14)
+  @inlinable public static var x87Control: Self { Self(rawValue: 1 << 14) }
   /// #UD in real and virtual-8086 mode.
-  public static let protectedModeOnly = InstructionTraits(rawValue: 1 << 15)
+  @inlinable public static var protectedModeOnly: Self { Self(rawValue: 1 << 15) }
 }
 
 /// CPUID features that instructions belong to.

@@ -123,8 +123,10 @@ extension CPU {
     nonmutating set {
       arithmeticFlags = newValue
       let mask = Flags.arithmetic.rawValue
-      state.otherFlags = (newValue & ~mask & CPU.definedFlags) | 2
-      flagsChanged()
+      let others = (newValue & ~mask & CPU.definedFlags) | 2
+      let changed = state.otherFlags ^ others
+      state.otherFlags = others
+      flagsChanged(changed)
     }
   }
 

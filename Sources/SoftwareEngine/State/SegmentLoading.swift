@@ -91,10 +91,14 @@ extension CPU {
     forgetCodePage()
   }
 
-  /// RFLAGS changed in a way that accesses, traps or interrupts may depend on.
-  func flagsChanged() {
+  /// RFLAGS was written: recomputes what accesses, traps and interrupts take from it.
+  ///
+  /// - Parameter changed: the bits, but for the arithmetic flags, that are not what they were.
+  func flagsChanged(_ changed: UInt64) {
     selectTLB()
-    if state.cr0 & CR0.alignmentMask.rawValue != 0 {
+    if changed & Flags.alignmentCheck.rawValue != 0,
+      state.cr0 & CR0.alignmentMask.rawValue != 0
+    {
       for register in SegmentRegister.allCases { segmentChanged(register) }
     }
     if state.otherFlags & (Flags.trap.rawValue | Flags.resume.rawValue) != 0 {

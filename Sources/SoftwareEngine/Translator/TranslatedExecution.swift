@@ -155,8 +155,10 @@ extension CPU {
   /// Lets translated code run on until attention is raised; `false` if it is.
   @inline(__always)
   private func openGates() -> Bool {
-    // SAFETY: raisers set `attention` first and close the gates then, so that either they are seen
-    // here or the gates end up closed.
+    // Open still: who raises attention from now on closes them.
+    // SAFETY: raisers set `attention` first and close the gates then, `running` before `jumpMask`, so that either
+    // they are seen here or the gates end up closed.
+    if unsafe (frame.pointee.running != 0 && frame.pointee.jumpMask != 0) { return attention == 0 }
     unsafe frame.pointee.jumpMask = JumpTable.indexMask
     unsafe withUnsafeMutablePointer(to: &frame.pointee.running) {
       _ = unsafe chost_exchange32($0, 1)
