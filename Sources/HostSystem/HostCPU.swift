@@ -35,6 +35,10 @@ extension HostCPU {
   /// BMI2, whose PEXT translated code is built on.
   public static let hasBMI2 = chost_cpuid(7, 0).ebx >> 8 & 1 != 0
 
+  /// Whether shifts and rotates by more than one leave OF as those by one would, as Intel's processors do. On AMD's it is the
+  /// last step's. The manuals leave it undefined.
+  public static let longShiftsOverflowAsShort = chost_overflow_of_long_shift() != 0
+
   /// AVX, with the host's operating system keeping its registers.
   public static let hasAVX: Bool = {
     let ecx = chost_cpuid(1, 0).ecx

@@ -14,10 +14,11 @@ GUEST long_mode
 1:// A jump there faults at the jump.
   TRY64 1f
   jmp *%r12
-1:// WRMSR of a non-canonical base; WRMSR of a reserved bit of EFER; LME under paging.
+1:// WRMSR of a base that is canonical with no number of paging levels (KVM checks by the host's); WRMSR of a reserved bit
+  // of EFER; LME under paging.
   movl $0xC0000100, %ecx
   xorl %eax, %eax
-  movl $0x8000, %edx
+  movl $0x01000000, %edx
   TRY64 1f
   wrmsr
 1:movl $0xC0000080, %ecx

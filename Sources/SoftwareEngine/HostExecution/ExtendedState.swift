@@ -5,25 +5,27 @@ import Glibc
 @safe final class ExtendedState {
   /// Byte offsets in `base`.
   enum Offset {
-    /// An FXSAVE64 image; only its first 160 bytes (x87 and MMX) and MXCSR count.
+    /// The image of XSAVE64; only its first 160 bytes (x87 and MMX), MXCSR and the header count.
     static let x87 = 0
     static let controlWord = 0
     static let statusWord = 2
     static let tags = 4
     static let mxcsr = 24
     static let stack = 32
+    /// The header of XSAVE's image, 64 bytes.
+    static let components = 512
     /// YMM0…15, 32 bytes each.
-    static let vectors = 512
-    static let rax = 1024
-    static let rcx = 1032
-    static let rdx = 1040
-    static let flags = 1048
-    static let status = 1056
-    static let hostMXCSR = 1060
+    static let vectors = 576
+    static let rax = 1088
+    static let rcx = 1096
+    static let rdx = 1104
+    static let flags = 1112
+    static let status = 1120
+    static let hostMXCSR = 1124
     /// The memory operand of the running instruction.
-    static let buffer = 1088
+    static let buffer = 1152
     /// The x87 registers before a store that might have to run again.
-    static let remembered = 1088 + 1024
+    static let remembered = buffer + 1024
     static let end = remembered + 160
   }
 

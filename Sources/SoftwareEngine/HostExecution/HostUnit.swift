@@ -44,6 +44,8 @@ import X86Decoder
     key.append((wanted.isX87 ? 1 : 0) | (wanted.isVEX ? 2 : 0) | (wanted.isWait ? 4 : 0))
     key.append(UInt8(truncatingIfNeeded: wanted.memorySize))
     key.append(UInt8(truncatingIfNeeded: wanted.vectors >> 8))
+    // Of FOP, what says where the operand is: the stub's own is another's.
+    key.append(UInt8(truncatingIfNeeded: wanted.opcode))
     if let number = known[key] { return number }
     guard let entry = compiler?.compile(wanted) else { return nil }
     unsafe (stubs + count).initialize(to: Stub(entry: entry, instruction: wanted))

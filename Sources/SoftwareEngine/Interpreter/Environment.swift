@@ -14,6 +14,8 @@ import X86
   let entropy: any EntropySource
   let externalInterrupts: (any ExternalInterruptSource)?
   let cpuid: CPUIDTable
+  /// What the host's processor does, so that the tiers agree (`HostCPU`).
+  let longShiftsOverflowAsShort = HostCPU.longShiftsOverflowAsShort
   let features: FeatureSet
   let apic: LocalAPIC
   let delegatedMSRs: [ClosedRange<UInt32>]

@@ -22,14 +22,42 @@ extension CPU {
         ? modifyMemory(op) { (value: T) in value } : zeroShift(T.self, op)
     }
     let carry = isCarry
-    switch op.detail & 7 {
-    case 0: return modifyOperand(op) { (value: T) in rotateLeft(value, count) }
-    case 1: return modifyOperand(op) { (value: T) in rotateRight(value, count) }
-    case 2: return modifyOperand(op) { (value: T) in rotateCarryLeft(value, count, carry) }
-    case 3: return modifyOperand(op) { (value: T) in rotateCarryRight(value, count, carry) }
-    case 5: return modifyOperand(op) { (value: T) in shiftRight(value, count) }
-    case 7: return modifyOperand(op) { (value: T) in shiftArithmetic(value, count) }
-    default: return modifyOperand(op) { (value: T) in shiftLeft(value, count) }
+    let overflow = isOverflow
+    return modifyOperand(op) { (value: T) in
+      let result: T
+      switch op.detail & 7 {
+      case 0: result = rotateLeft(value, count)
+      case 1: result = rotateRight(value, count)
+      case 2: result = rotateCarryLeft(value, count, carry)
+      case 3: result = rotateCarryRight(value, count, carry)
+      case 5: result = shiftRight(value, count)
+      case 7: result = shiftArithmetic(value, count)
+      default: result = shiftLeft(value, count)
+      }
+      if count > 1, env.longShiftsOverflowAsShort {
+        let isNothing = count % (T.bitWidth + 1) == 0
+        setCarryAndOverflow(
+          isCarry,
+          firstOverflow(op.detail & 7, value, carry: carry, isNothing ? overflow : nil))
+      }
+      return result
+    }
+  }
+
+  /// OF after the first of several steps of a shift or rotate. `before`: OF as it was, if a rotate through CF has come
+  /// all the way round.
+  @inline(__always)
+  private func firstOverflow<T: GuestInteger>(
+    _ operation: UInt8, _ value: T, carry: Bool, _ before: Bool?
+  ) -> Bool {
+    let top = value.leadingZeroBitCount == 0
+    switch operation {
+    case 1: return top != (value & 1 != 0)
+    case 2: return before ?? (top != ((value &<< 1).leadingZeroBitCount == 0))
+    case 3: return before ?? (top != carry)
+    case 5: return top
+    case 7: return false
+    default: return top != ((value &<< 1).leadingZeroBitCount == 0)
     }
   }
 
@@ -40,8 +68,8 @@ extension CPU {
     return .next
   }
 
-  /// OF is CF xor the result's sign, as for a count of one; for others the manual leaves it undefined
-  /// and the hardware at hand does this.
+  /// OF is CF xor the result's sign, as for a count of one; for others the manual leaves it undefined, and AMD's
+  /// processors do this.
   @inline(__always)
   private func shiftLeft<T: GuestInteger>(_ value: T, _ count: Int) -> T {
     let result: T = count >= T.bitWidth ? 0 : value &<< T(truncatingIfNeeded: count)

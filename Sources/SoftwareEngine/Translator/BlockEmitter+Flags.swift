@@ -300,7 +300,9 @@ extension BlockEmitter {
       .pause, .lfence, .mfence, .sfence, .jcc, .jmp, .bswap, .sarx, .shlx, .shrx, .rorx, .not:
       return writes(i, register)
     case .push, .call, .ret, .pop: return register == 4 || writes(i, register)
+    case .fnstsw: return !i.hasMemoryOperand && register == 0
     default:
+      if i.traits.contains(.x87) { return false }
       guard !i.traits.isDisjoint(with: [.sse, .avx]), HostInstruction.handles(i) else {
         return true
       }

@@ -1,13 +1,13 @@
 import X86Decoder
 
-/// SSE and AVX instructions, as they stand, on the guest's vector registers in the host's.
+/// MMX, SSE and AVX instructions, as they stand, on the guest's vector registers in the host's.
 extension BlockEmitter {
   mutating func emitVector(_ i: Instruction) -> Outcome {
     let isVEX = i.encoding == .vex
     guard key.has(isVEX ? TranslationKey.avx : TranslationKey.sse) else { return .refused }
     if i.traits.contains(.vectorIndex) || i.prefixes.contains(.lock) { return .refused }
     // VZEROUPPER leaves registers 8…15 alone outside 64-bit mode.
-    if !is64Bit, i.map == .map0F, i.opcode == 0x77 { return .refused }
+    if isVEX, !is64Bit, i.map == .map0F, i.opcode == 0x77 { return .refused }
     guard isWhole(i) else { return .refused }
     let field = HostInstruction.generalField(i)
     var size = 0
@@ -18,6 +18,8 @@ extension BlockEmitter {
     }
     if i.hasMemoryOperand, size == 0 || size > 32 { return .refused }
     loadVectors()
+    let isMMX = i.traits.contains(.mmx)
+    if isMMX { loadX87() }
     // The general register, if there is one.
     var reg = i.reg
     var rm = HostOperand.register(i.rm)
@@ -46,6 +48,8 @@ extension BlockEmitter {
         if i.operands[0].kind == .general { result = i.rm }
       }
     }
+    // An x87 exception may be pending.
+    if isMMX, !i.hasMemoryOperand { noteFault(i) }
     emitOpcode(i, reg, rm)
     if i.map == .map0F3A, (0x60...0x63).contains(i.opcode) {
       // PCMPxSTRI's index.
@@ -108,7 +112,8 @@ extension BlockEmitter {
 
   private mutating func emitOpcode(_ i: Instruction, _ reg: UInt8, _ rm: HostOperand) {
     if i.map == .map0F, i.opcode == 0x77 {
-      code.bytes(0xC5, i.vectorLength == 32 ? 0xFC : 0xF8, 0x77)
+      if i.encoding == .vex { code.bytes(0xC5, i.vectorLength == 32 ? 0xFC : 0xF8, 0x77) }
+      if i.encoding == .legacy { code.bytes(0x0F, 0x77) }  // emms
       return
     }
     if i.encoding == .vex {

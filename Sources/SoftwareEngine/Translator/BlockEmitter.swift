@@ -46,8 +46,11 @@ import X86Decoder
   var faultSources: [FlagSource] = []
   var coldFaultSources: [FlagSource] = []
   var putOffGroups: [PutOffGroup] = []
-  /// Whether the block's vector registers are in the host's from here on.
+  /// Whether the block's vector and x87 registers are in the host's from here on.
   var vectorsLoaded = false
+  var x87Loaded = false
+  /// Whether the page that its x87 notes count from is noted, which is done anew where code goes on behind a site.
+  var hasX87Page = false
   /// Where the block's entry lies.
   var entry: UnsafeMutablePointer<UInt8>
 
@@ -160,8 +163,8 @@ import X86Decoder
     if i.hasMemoryOperand, i.addressSize == 2 { return .refused }
     if i.encoding == .evex { return .refused }
     guard cpu.env.features.contains(i.feature) else { return .refused }
-    if !i.traits.isDisjoint(with: [.x87, .mmx]) { return .refused }
-    if !i.traits.isDisjoint(with: [.sse, .avx]), HostInstruction.handles(i) {
+    if i.traits.contains(.x87) { return emitX87(i) }
+    if !i.traits.isDisjoint(with: [.mmx, .sse, .avx]), HostInstruction.handles(i) {
       return emitVector(i)
     }
     if i.encoding == .vex { return emitBitManipulation(i) }
@@ -219,7 +222,7 @@ import X86Decoder
     cpu.finish(&micro, i)
     slowSite = translator.append(
       Site(
-        kind: .slow, vectors: vectorsLoaded ? vectorWidth : 0, executed: UInt16(executed),
+        kind: .slow, live: liveRegisters, executed: UInt16(executed),
         blockOffset: UInt16(blockOffset), micro: translator.append(micro)))
     return slowSite
   }
@@ -230,7 +233,10 @@ import X86Decoder
     unsafe translator.sites[Int(slowSite)].resume = translator.offset(code.cursor)
   }
 
-  var vectorWidth: UInt8 { key.has(TranslationKey.avx) ? 2 : 1 }
+  private var liveRegisters: UInt8 {
+    let vectors = key.has(TranslationKey.avx) ? LiveRegisters.wideVectors : LiveRegisters.vectors
+    return (vectorsLoaded ? vectors : 0) | (x87Loaded ? LiveRegisters.x87 : 0)
+  }
 
   /// JMP to the current instruction's slow site, out of line.
   mutating func jumpToSlowSite(_ i: Instruction) {

@@ -2,14 +2,16 @@ import CHost
 
 /// The code that every translated block shares: the way in, the way out, and the vector registers' moves.
 @safe struct RuntimeStubs {
-  /// `(state, target, vectors)`: loads the guest's registers and jumps; returns when code leaves at a site.
-  /// `vectors` is 0 to leave the vector registers where they are, 1 to load XMM, 2 to load YMM.
+  /// `(state, target, registers)`: loads the guest's registers and jumps; returns when code leaves at a site.
+  /// `registers`: which beside the general ones (`LiveRegisters`).
   var enter: UnsafeMutablePointer<UInt8>
   /// Where code jumps to with a site's number in ECX.
   var exit: UnsafeMutablePointer<UInt8>
   /// Loads XMM or YMM registers and MXCSR; touches RCX and no flags.
   var loadNarrow: UnsafeMutablePointer<UInt8>
   var loadWide: UnsafeMutablePointer<UInt8>
+  /// Loads the x87 registers; touches RCX and no flags.
+  var loadX87: UnsafeMutablePointer<UInt8>
 
   /// Looks for the page of R14 in the TLB's second level, for a read and for a write by each of the first
   /// level's sets (set + 3 for writes); RCX is 0 afterwards if the access may be tried again. Nothing else changes.
@@ -51,17 +53,21 @@ import CHost
     RuntimeStubs.emitLoad(&code, isWide: hasAVX)
     let save = unsafe code.cursor
     RuntimeStubs.emitSave(&code, hasAVX: hasAVX)
+    unsafe loadX87 = code.cursor
+    RuntimeStubs.emitLoadX87(&code)
+    let saveX87 = unsafe code.cursor
+    RuntimeStubs.emitSaveX87(&code)
     code.pushed = 0
     unsafe exit = code.cursor
-    unsafe RuntimeStubs.emitExit(&code, save)
+    unsafe RuntimeStubs.emitExit(&code, save, saveX87)
     unsafe enter = code.cursor
-    unsafe RuntimeStubs.emitEnter(&code, loadNarrow, loadWide)
+    unsafe RuntimeStubs.emitEnter(&code, loadNarrow, loadWide, loadX87)
   }
 
   /// Saves RBX, RBP, R12…R15.
   private static func emitEnter(
     _ code: inout Assembler, _ narrow: UnsafeMutablePointer<UInt8>,
-    _ wide: UnsafeMutablePointer<UInt8>
+    _ wide: UnsafeMutablePointer<UInt8>, _ x87: UnsafeMutablePointer<UInt8>
   ) {
     code.bytes(0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57)  // push
     // The stack pointer becomes the state's.
@@ -70,7 +76,9 @@ import CHost
     code.store(Host.rsp, .base(Host.rcx, Int32(StateOffset.hostStack) + frame))
     code.move(Host.rsp, Host.rcx)
     code.store(6, .state(StateOffset.target))
-    code.bytes(0x85, 0xD2, 0x74, 0x11)  // test edx, edx; jz +17
+    code.bytes(0xF6, 0xC2, LiveRegisters.x87, 0x74, 0x05, 0xE8)  // test dl, …; jz +5; call
+    _ = unsafe code.displacement(to: x87)
+    code.bytes(0x83, 0xE2, 0x03, 0x74, 0x11)  // and edx, 3; jz +17
     code.bytes(0x83, 0xFA, 0x02, 0x74, 0x07)  // cmp edx, 2; je +7
     code.byte(0xE8)  // call
     _ = unsafe code.displacement(to: narrow)
@@ -90,7 +98,10 @@ import CHost
     code.legacy(HostOpcode(opcode: 0xFF), 4, .state(StateOffset.target))  // jmp
   }
 
-  private static func emitExit(_ code: inout Assembler, _ save: UnsafeMutablePointer<UInt8>) {
+  private static func emitExit(
+    _ code: inout Assembler, _ save: UnsafeMutablePointer<UInt8>,
+    _ saveX87: UnsafeMutablePointer<UInt8>
+  ) {
     code.store32(Host.rcx, .state(StateOffset.site))
     for guest in UInt8(0)..<16 {
       if let host = Host.register(guest) { code.store(host, .state(StateOffset.saved(guest))) }
@@ -103,13 +114,20 @@ import CHost
     code.store(Host.rax, .state(StateOffset.flags))
     code.store(Host.count, .state(StateOffset.count))
     code.store(Host.r14, .state(StateOffset.scratch))
-    code.legacy(HostOpcode(opcode: 0x83), 7, .state(StateOffset.vectorsAbsent))  // cmp
-    code.byte(0)
-    code.bytes(0x75, 0x05)  // jne +5
-    code.byte(0xE8)
-    _ = unsafe code.displacement(to: save)
+    unsafe emitCallUnless(&code, StateOffset.vectorsAbsent, save)
+    unsafe emitCallUnless(&code, StateOffset.x87Absent, saveX87)
     code.load(Host.rsp, .state(StateOffset.hostStack))
     code.bytes(0x41, 0x5F, 0x41, 0x5E, 0x41, 0x5D, 0x41, 0x5C, 0x5D, 0x5B, 0xC3)  // pop; ret
+  }
+
+  /// Calls a stub if the state's field is 0.
+  private static func emitCallUnless(
+    _ code: inout Assembler, _ field: Int, _ stub: UnsafeMutablePointer<UInt8>
+  ) {
+    code.legacy(HostOpcode(opcode: 0x83), 7, .state(field))  // cmp
+    code.byte(0)
+    code.bytes(0x75, 0x05, 0xE8)  // jne +5; call
+    _ = unsafe code.displacement(to: stub)
   }
 
   private static func emitRefill(_ code: inout Assembler, setAndWrite: UInt64) {
@@ -207,6 +225,37 @@ import CHost
       unsafe Assembler.patch(narrow, code.cursor)
     }
     for number in UInt8(0)..<16 { code.moveVector(number, isStore: true, isWide: false) }
+    code.byte(0xC3)
+  }
+}
+
+// MARK: x87
+
+extension RuntimeStubs {
+  /// XRSTOR64 of the x87 component alone, which leaves the vector registers where they are.
+  private static func emitLoadX87(_ code: inout Assembler) {
+    code.bytes(0x50, 0x52)  // push rax, rdx
+    code.pushed += 16
+    code.load(Host.rcx, .state(StateOffset.extended))
+    code.bytes(0x48, 0xC7)  // mov qword [rcx + …], 1
+    code.modifyRCX(0, ExtendedState.Offset.components)
+    code.word32(1)
+    code.moveImmediate(Host.rax, 1)
+    code.moveImmediate(2, 0)
+    code.bytes(0x48, 0x0F, 0xAE, 0x29)  // xrstor64 [rcx]
+    code.storeState32(StateOffset.x87Absent, 0)
+    code.bytes(0x5A, 0x58)  // pop rdx, rax
+    code.pushed -= 16
+    code.byte(0xC3)
+  }
+
+  /// Changes RAX, RCX and RDX. C expects the unit as FNINIT leaves it.
+  private static func emitSaveX87(_ code: inout Assembler) {
+    code.load(Host.rcx, .state(StateOffset.extended))
+    code.moveImmediate(Host.rax, 1)
+    code.moveImmediate(2, 0)
+    code.bytes(0x48, 0x0F, 0xAE, 0x21, 0xDB, 0xE3)  // xsave64 [rcx]; fninit
+    code.storeState32(StateOffset.x87Absent, 1)
     code.byte(0xC3)
   }
 }

@@ -72,7 +72,7 @@ extension CPU {
     while true {
       // Enter at a block.
       var target = unsafe translator.blocks[Int(number)].entry
-      var vectors: UInt = 0
+      var live: UInt8 = 0
       translation.codePage = rip & ~4095
       var isAtBlock = true
       inner: while true {
@@ -86,7 +86,8 @@ extension CPU {
         }
         isAtBlock = false
         unsafe translator.statistics.pointee.entries &+= 1
-        unsafe translator.enter(pointer, target, vectors: vectors)
+        unsafe translator.enter(pointer, target, live: live)
+        if translation.x87Note != 0 { noteX87Pointers() }
         let site = unsafe translator.sites[Int(translation.site)]
         switch site.kind {
         case .slow:
@@ -102,7 +103,8 @@ extension CPU {
           case .resume:
             loadFlagsForHost()
             target = site.resume
-            vectors = UInt(site.vectors)
+            live = site.live
+            translation.x87Page = translation.codePage
             continue inner
           case .moved:
             guard attention == 0, key != .none, let next = findTranslation(translator, key) else {

@@ -54,6 +54,14 @@ struct TranslationState {
   var pausesLeft = TranslationState.pauseLimit
   /// Whether the vector registers' upper halves are in the host's, too.
   var vectorsAreWide: UInt32 = 0
+  /// 0 while the guest's x87 registers are in the host's.
+  var x87Absent: UInt32 = 1
+  /// Which x87 instruction was the last since code was entered, and which with a memory operand (`X87Note`); 0 for none.
+  var x87Note: UInt32 = 0
+  var x87DataNote: UInt32 = 0
+  /// The first one's linear page, and the second one's operand's offset in its segment.
+  var x87Page: UInt64 = 0
+  var x87Data: UInt64 = 0
   /// Which site translated code left at.
   var site: UInt32 = 0
 }
@@ -99,6 +107,11 @@ enum StateOffset {
   static let pausesLeft = field(\.pausesLeft)
   static let vectorsAbsent = field(\.vectorsAbsent)
   static let vectorsAreWide = field(\.vectorsAreWide)
+  static let x87Absent = field(\.x87Absent)
+  static let x87Note = field(\.x87Note)
+  static let x87DataNote = field(\.x87DataNote)
+  static let x87Page = field(\.x87Page)
+  static let x87Data = field(\.x87Data)
   static let running = field(\.running)
   static let site = field(\.site)
   static let linearBase = MemoryLayout<CPUState>.offset(of: \.linearBase)!

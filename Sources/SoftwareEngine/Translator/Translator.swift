@@ -298,12 +298,12 @@ import X86Decoder
 
   /// Runs translated code until it leaves at a site.
   @inline(__always)
-  func enter(_ state: UnsafeMutablePointer<CPUState>, _ target: UInt32, vectors: UInt) {
+  func enter(_ state: UnsafeMutablePointer<CPUState>, _ target: UInt32, live: UInt8) {
     // SAFETY: the stub is code of this object's making that keeps to the C calling convention.
     let function = unsafe unsafeBitCast(
       executable(offset(stubs.enter)),
       to: (@convention(c) (UnsafeMutableRawPointer, UInt, UInt) -> Void).self)
-    unsafe function(UnsafeMutableRawPointer(state), executable(target), vectors)
+    unsafe function(UnsafeMutableRawPointer(state), executable(target), UInt(live))
   }
 }
 
@@ -328,8 +328,8 @@ struct Site {
   var kind: Kind
   /// The instruction is never translated: no TLB miss.
   var isRefused = false
-  /// The block's vector registers are in the host's.
-  var vectors: UInt8 = 0
+  /// Which registers the block has in the host's (`LiveRegisters`).
+  var live: UInt8 = 0
   /// How many instructions of the block were executed before.
   var executed: UInt16
   /// Where the block starts in its page.
@@ -342,6 +342,13 @@ struct Site {
   /// Offset in the code cache of the expected RAM page of an edge between pages.
   var keyPatch: UInt32 = 0
   var target: Int32 = 0
+}
+
+/// Which of the guest's registers beside the general ones are in the host's: XMM or YMM, x87.
+enum LiveRegisters {
+  static let vectors: UInt8 = 1
+  static let wideVectors: UInt8 = 2
+  static let x87: UInt8 = 4
 }
 
 /// A translated block, by number; 0 is none.
