@@ -24,7 +24,7 @@ enum {
   chost_key_user = 1 << 2,
   chost_key_override = 1 << 3,
 
-  chost_jump_entries = 1 << 15,
+  chost_jump_entries = 1 << 17,
   // The lowest bit of an address that selects an entry: few targets lie within 8 bytes of one another, and code is long.
   chost_jump_shift = 3,
   // Arrays of a table of targets of indirect branches (`JumpTable` in Swift says what they hold).
@@ -33,7 +33,7 @@ enum {
   chost_jump_linears = 16 * chost_jump_entries,
   chost_jump_table_bytes = 24 * chost_jump_entries,
   // Entries of a table that were filled since it was empty, as long as they are few.
-  chost_jump_log = 2048,
+  chost_jump_log = 8192,
 };
 
 // The tables of user and of supervisor code, and what fills them.
@@ -48,7 +48,7 @@ typedef struct {
   const uint64_t *jump_mask;
   // What the entries take for granted, and how many were filled: the first of them are in `log`.
   uint32_t keys[2], counts[2];
-  uint16_t log[2][chost_jump_log];
+  uint32_t log[2][chost_jump_log];
   uint32_t holds_non_global_supervisor;
   // Bits of pages (hashed) that entries lie in.
   uint64_t pages[64];

@@ -28,7 +28,7 @@ enum JumpTable {
   private let control: UnsafeMutablePointer<chost_jumps>
 
   private static let controlOffset = 2 * JumpTable.byteCount
-  static let byteCount = controlOffset + 4 * 4096
+  static let byteCount = unsafe (controlOffset + MemoryLayout<chost_jumps>.size + 4095) & ~4095
 
   init(_ memory: UnsafeMutableRawPointer) {
     unsafe base = memory
