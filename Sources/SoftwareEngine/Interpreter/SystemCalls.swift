@@ -7,10 +7,10 @@ extension CPU {
   }
 
   /// Attributes of the fixed segments that these instructions load.
-  private func codeAttributes(level: UInt32, is64Bit: Bool) -> UInt32 {
+  static func codeAttributes(level: UInt32, is64Bit: Bool) -> UInt32 {
     0x809B | level << 5 | (is64Bit ? 1 << 13 : 1 << 14)
   }
-  private func dataAttributes(level: UInt32) -> UInt32 { 0xC093 | level << 5 }
+  static func dataAttributes(level: UInt32) -> UInt32 { 0xC093 | level << 5 }
 
   func systemCall(back: UInt64) -> Status {
     guard state.efer & ExtendedFeatureEnable.systemCallExtensions.rawValue != 0 else {
@@ -22,8 +22,8 @@ extension CPU {
       self[.r11] = flags & ~Flags.resume.rawValue
       let target = state.mode.is64Bit ? state.lstar : state.cstar
       setPrivilegeLevel(0)
-      state.segments[1] = flatSegment(selector, codeAttributes(level: 0, is64Bit: true))
-      state.segments[2] = flatSegment(selector &+ 8, dataAttributes(level: 0))
+      state.segments[1] = flatSegment(selector, CPU.codeAttributes(level: 0, is64Bit: true))
+      state.segments[2] = flatSegment(selector &+ 8, CPU.dataAttributes(level: 0))
       modeChanged()
       rip = target
       flags = self[.r11] & ~state.syscallMask & ~Flags.resume.rawValue
@@ -35,8 +35,8 @@ extension CPU {
     let cleared =
       Flags.interruptEnable.rawValue | Flags.virtual8086.rawValue | Flags.resume.rawValue
     flags = flags & ~cleared
-    state.segments[1] = flatSegment(selector, codeAttributes(level: 0, is64Bit: false))
-    state.segments[2] = flatSegment(selector &+ 8, dataAttributes(level: 0))
+    state.segments[1] = flatSegment(selector, CPU.codeAttributes(level: 0, is64Bit: false))
+    state.segments[2] = flatSegment(selector &+ 8, CPU.dataAttributes(level: 0))
     modeChanged()
     rip = state.star & 0xFFFF_FFFF
     return .jump
@@ -58,16 +58,16 @@ extension CPU {
         & ~(Flags.resume.rawValue | Flags.virtual8086.rawValue)
       setPrivilegeLevel(3)
       state.segments[1] = flatSegment(
-        to64Bit ? base &+ 16 : base, codeAttributes(level: 3, is64Bit: to64Bit))
-      state.segments[2] = flatSegment(base &+ 8, dataAttributes(level: 3))
+        to64Bit ? base &+ 16 : base, CPU.codeAttributes(level: 3, is64Bit: to64Bit))
+      state.segments[2] = flatSegment(base &+ 8, CPU.dataAttributes(level: 3))
       modeChanged()
       flags = image
       rip = to64Bit ? target : target & 0xFFFF_FFFF
       return .jump
     }
     setPrivilegeLevel(3)
-    state.segments[1] = flatSegment(base, codeAttributes(level: 3, is64Bit: false))
-    state.segments[2] = flatSegment(base &+ 8, dataAttributes(level: 3))
+    state.segments[1] = flatSegment(base, CPU.codeAttributes(level: 3, is64Bit: false))
+    state.segments[2] = flatSegment(base &+ 8, CPU.dataAttributes(level: 3))
     modeChanged()
     flags = flags | Flags.interruptEnable.rawValue
     rip = target & 0xFFFF_FFFF
@@ -84,8 +84,8 @@ extension CPU {
     flags =
       flags
       & ~(Flags.interruptEnable.rawValue | Flags.virtual8086.rawValue | Flags.resume.rawValue)
-    state.segments[1] = flatSegment(selector, codeAttributes(level: 0, is64Bit: isLong))
-    state.segments[2] = flatSegment(selector &+ 8, dataAttributes(level: 0))
+    state.segments[1] = flatSegment(selector, CPU.codeAttributes(level: 0, is64Bit: isLong))
+    state.segments[2] = flatSegment(selector &+ 8, CPU.dataAttributes(level: 0))
     modeChanged()
     self[.rsp] = isLong ? state.sysenterESP : state.sysenterESP & 0xFFFF_FFFF
     rip = isLong ? state.sysenterEIP : state.sysenterEIP & 0xFFFF_FFFF
@@ -102,9 +102,9 @@ extension CPU {
     if to64Bit, !isCanonical(target) || !isCanonical(stack) { return raise(.generalProtection, 0) }
     setPrivilegeLevel(3)
     state.segments[1] = flatSegment(
-      (base &+ (to64Bit ? 32 : 16)) | 3, codeAttributes(level: 3, is64Bit: to64Bit))
+      (base &+ (to64Bit ? 32 : 16)) | 3, CPU.codeAttributes(level: 3, is64Bit: to64Bit))
     state.segments[2] = flatSegment(
-      (base &+ (to64Bit ? 40 : 24)) | 3, dataAttributes(level: 3))
+      (base &+ (to64Bit ? 40 : 24)) | 3, CPU.dataAttributes(level: 3))
     modeChanged()
     self[.rsp] = to64Bit ? stack : stack & 0xFFFF_FFFF
     rip = to64Bit ? target : target & 0xFFFF_FFFF

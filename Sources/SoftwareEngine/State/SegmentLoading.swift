@@ -119,7 +119,7 @@ extension CPU {
   }
 
   /// The next block is looked up afresh. Instructions that call this end their block.
-  func forgetCodePage() { state.codeLinearPage = 1 }
+  func forgetCodePage() { state.codeLinearPage = CodePage.forgotten }
 
   func setPrivilegeLevel(_ level: UInt8) {
     state.privilegeLevel = level
@@ -235,4 +235,12 @@ extension CPU {
     setSegment(register, descriptor.segment(selector))
     return true
   }
+}
+
+/// What `CPUState.codeLinearPage` is, instead of a page, when the next one must be looked up: odd.
+enum CodePage {
+  /// The page that is being executed may be another by now.
+  static let forgotten: UInt64 = 1
+  /// Translated code changed rings. What it executes it has looked up.
+  static let ofOtherRing: UInt64 = 3
 }

@@ -191,6 +191,8 @@ import X86Decoder
     case .push: return emitPush(i)
     case .pop: return emitPop(i)
     case .leave: return emitLeave(i)
+    case .syscall: return emitSystemCall(i)
+    case .sysret: return emitSystemReturn(i)
     case .jcc: return emitConditionalJump(i)
     case .jmp: return emitJump(i)
     case .call: return emitCall(i)
@@ -203,13 +205,18 @@ import X86Decoder
   mutating func emitInterpreted(_ i: Instruction) {
     recoverFlags()
     let site = requireSlowSite(i)
-    unsafe translator.sites[Int(site)].isRefused = true
-    unsafe translator.sites[Int(site)].target = Int32(i.operation.rawValue)
+    countInterpreted(i, site)
     unsafe code.leave(site, stubs.exit)
     finishSlowSite()
     // It may have changed anything.
     effect = .none
     source = .none
+  }
+
+  /// Has a slow site count as the instruction's being interpreted, and not as a miss.
+  func countInterpreted(_ i: Instruction, _ site: UInt32) {
+    unsafe translator.sites[Int(site)].isRefused = true
+    unsafe translator.sites[Int(site)].target = Int32(i.operation.rawValue)
   }
 
   // MARK: Sites

@@ -48,6 +48,13 @@ enum JumpTable {
     setWayOut(translator.wayOut)
   }
 
+  /// Where the key of a table's entries lies, from the state.
+  static func keyOffset(_ table: Int) -> Int {
+    // SAFETY: a stored property has an offset.
+    VirtualCPUMemory.Offset.jumpTables + controlOffset
+      + (unsafe MemoryLayout<chost_jumps>.offset(of: \.keys)!) + 4 * table
+  }
+
   /// The address of the control block, for translated code.
   var controlAddress: UInt64 { unsafe UInt64(UInt(bitPattern: control)) }
 

@@ -88,6 +88,10 @@ extension CPU {
         unsafe translator.statistics.pointee.entries &+= 1
         unsafe translator.enter(pointer, target, live: live)
         if translation.x87Note != 0 { noteX87Pointers() }
+        if translation.key != 0 {
+          key = TranslationKey(rawValue: translation.key)
+          translation.key = 0
+        }
         let site = unsafe translator.sites[Int(translation.site)]
         switch site.kind {
         case .slow:
@@ -119,6 +123,7 @@ extension CPU {
         case .target:
           unsafe translator.statistics.pointee.indirectExits &+= 1
           rip = translation.scratch
+          if attention == 0 { enterTarget(translator, key) }
         case .edge:
           unsafe translator.statistics.pointee.edgeExits &+= 1
           rip =
@@ -208,7 +213,7 @@ extension CPU {
     switch execute(op) {
     case .next:
       if attention != 0 || changesKey(handler) && translationKey != key
-        || state.codeLinearPage & 1 != 0 && !isOnCodePage
+        || state.codeLinearPage == CodePage.forgotten && !isOnCodePage
       {
         rip = rip &+ op.nextOffset
         translation.count &-= UInt64(site.executed) &+ 1
@@ -219,8 +224,10 @@ extension CPU {
       translation.count &-= UInt64(site.executed) &+ 1
       if changesKey(handler) {
         key = translationKey
-      } else if attention == 0 {
-        enterIndirect(translator, handler, key)
+        // From now on without the interpreter.
+        if changesRing(site), key != .none, attention == 0 { enterTarget(translator, key) }
+      } else if attention == 0, isIndirectBranch(handler) {
+        enterTarget(translator, key)
       }
       return .moved
     case .stop:
@@ -253,11 +260,15 @@ extension CPU {
     }
   }
 
-  /// Remembers where an indirect branch went, if there is translated code.
-  private func enterIndirect(
-    _ translator: Translator, _ handler: Handler, _ key: TranslationKey
-  ) {
-    guard isIndirectBranch(handler) else { return }
+  /// Whether a slow site is that of SYSCALL or SYSRET.
+  private func changesRing(_ site: Site) -> Bool {
+    site.isRefused
+      && (site.target == Int32(Operation.syscall.rawValue)
+        || site.target == Int32(Operation.sysret.rawValue))
+  }
+
+  /// Enters the instruction pointer in the jump table, if there is translated code.
+  private func enterTarget(_ translator: Translator, _ key: TranslationKey) {
     guard let next = findTranslation(translator, key) else { return }
     let entry = unsafe translator.blocks[Int(next)].indirect_entry
     let set = unsafe state.privilegeLevel == 3 ? state.userTLB : state.supervisorTLB

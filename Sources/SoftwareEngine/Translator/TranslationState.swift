@@ -62,6 +62,8 @@ struct TranslationState {
   /// The first one's linear page, and the second one's operand's offset in its segment.
   var x87Page: UInt64 = 0
   var x87Data: UInt64 = 0
+  /// The key of the code after the last SYSCALL or SYSRET; 0 if there was none since code was entered.
+  var key: UInt32 = 0
   /// Which site translated code left at.
   var site: UInt32 = 0
 }
@@ -114,15 +116,27 @@ enum StateOffset {
   static let x87Data = field(\.x87Data)
   static let running = field(\.running)
   static let site = field(\.site)
+  static let key = field(\.key)
   static let linearBase = MemoryLayout<CPUState>.offset(of: \.linearBase)!
   static let otherFlags = MemoryLayout<CPUState>.offset(of: \.otherFlags)!
   static let hasHeldInterrupt = MemoryLayout<CPUState>.offset(of: \.hasHeldInterrupt)!
+  static let privilegeLevel = MemoryLayout<CPUState>.offset(of: \.privilegeLevel)!
+  static let dataTLB = unsafe MemoryLayout<CPUState>.offset(of: \.dataTLB)!
+  static let userTLB = unsafe MemoryLayout<CPUState>.offset(of: \.userTLB)!
+  static let supervisorTLB = unsafe MemoryLayout<CPUState>.offset(of: \.supervisorTLB)!
+  static let codeLinearPage = MemoryLayout<CPUState>.offset(of: \.codeLinearPage)!
+  static let efer = MemoryLayout<CPUState>.offset(of: \.efer)!
+  static let star = MemoryLayout<CPUState>.offset(of: \.star)!
+  static let lstar = MemoryLayout<CPUState>.offset(of: \.lstar)!
+  static let syscallMask = MemoryLayout<CPUState>.offset(of: \.syscallMask)!
   static let kernelGSBase = MemoryLayout<CPUState>.offset(of: \.kernelGSBase)!
   static func segment(_ number: UInt8) -> Int {
     MemoryLayout<CPUState>.offset(of: \.segments)! + Int(number) * MemoryLayout<Segment>.stride
   }
   static let selector = MemoryLayout<Segment>.offset(of: \.selector)!
   static let segmentBase = MemoryLayout<Segment>.offset(of: \.base)!
+  static let segmentLimit = MemoryLayout<Segment>.offset(of: \.limit)!
+  static let segmentAttributes = MemoryLayout<Segment>.offset(of: \.attributes)!
   /// Where a guest register is at entry and exit.
   static func saved(_ number: UInt8) -> Int { Int(number) * 8 }
   /// Where a guest register that has no host register is in between.

@@ -112,7 +112,7 @@ import X86Decoder
       cursor: memory.writable.assumingMemoryBound(to: UInt8.self))
     stubs = RuntimeStubs(&code, hasAVX: HostCPU.hasAVX)
     let wayOutStart = unsafe code.cursor
-    unsafe code.leave(0, stubs.exit)
+    unsafe code.leave(Site.target, stubs.exit)
     unsafe wayOut =
       UInt(bitPattern: memory.executable)
       + UInt(wayOutStart - memory.writable.assumingMemoryBound(to: UInt8.self))
@@ -120,7 +120,8 @@ import X86Decoder
     unsafe cursor = code.cursor
     unsafe coldCursor =
       (memory.writable + Int(Self.coldStart)).assumingMemoryBound(to: UInt8.self)
-    unsafe sites.initialize(to: Site(kind: .target, executed: 0, blockOffset: 0))
+    unsafe (sites + Int(Site.target)).initialize(
+      to: Site(kind: .target, executed: 0, blockOffset: 0))
     let start = unsafe UInt(bitPattern: memory.executable)
     let half = UInt(Self.coldStart)
     slots = (
@@ -312,7 +313,7 @@ struct Site {
   enum Kind: UInt8 {
     /// The interpreter executes the instruction; code goes on behind it.
     case slow
-    /// An indirect branch found the table closed: the target is in R14.
+    /// An indirect branch found the table closed, or SYSCALL or SYSRET no target in it: the target is in R14.
     case target
     /// An edge, unlinked or with attention due; `target` counts from the code page.
     case edge
@@ -342,6 +343,9 @@ struct Site {
   /// Offset in the code cache of the expected RAM page of an edge between pages.
   var keyPatch: UInt32 = 0
   var target: Int32 = 0
+
+  /// The one site of kind `target`, by number.
+  static let target: UInt32 = 0
 }
 
 /// Which of the guest's registers beside the general ones are in the host's: XMM or YMM, x87.
