@@ -1,9 +1,10 @@
+import HostSystem
 public import EngineInterface
 public import MachineTypes
 import Synchronization
 import X86
 
-/// The engine that needs nothing of the host but time: it interprets.
+/// The engine that needs nothing of the host but time: it interprets and translates.
 public final class SoftwareExecutionEngine: Engine {
   public let kind = EngineKind.software
   /// The time-stamp counter ticks once a nanosecond.
@@ -21,8 +22,13 @@ public final class SoftwareExecutionEngine: Engine {
       let index = VirtualCPUIndex(rawValue: number)
       let apic = LocalAPIC(
         index: index, clock: configuration.clock, bus: bus)
-      let environment = CPUEnvironment(
-        index: index, configuration: configuration, apic: apic, splitLock: splitLock)
+      let environment: CPUEnvironment
+      do throws(HostError) {
+        environment = try CPUEnvironment(
+          index: index, configuration: configuration, apic: apic, splitLock: splitLock)
+      } catch {
+        throw .host(call: error.call, errno: error.errno)
+      }
       cpus.append(SoftwareVirtualCPU(index: index, environment: environment))
     }
     for cpu in cpus {

@@ -21,7 +21,7 @@ import X86
   let delegatedMSRs: [ClosedRange<UInt32>]
   /// Serialises LOCK operations that no single host instruction can do.
   let splitLock: SplitLock
-  let rawMemory = VirtualCPUMemory()
+  let rawMemory: VirtualCPUMemory
   var tlb: TLB
   let blocks: BlockCache
   /// `nil` where code is only interpreted.
@@ -46,7 +46,8 @@ import X86
   init(
     index: VirtualCPUIndex, configuration: EngineConfiguration, apic: LocalAPIC,
     splitLock: SplitLock
-  ) {
+  ) throws(HostError) {
+    rawMemory = try VirtualCPUMemory()
     self.index = index
     memory = configuration.memory
     clock = configuration.clock

@@ -166,9 +166,7 @@ enum TLBEntryFlags {
     unsafe user = memory
     unsafe supervisor = memory + TLBSet.byteCount
     unsafe override = memory + 2 * TLBSet.byteCount
-    // SAFETY: both regions have room; zeroes are a valid second level.
-    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.byteCount)
-    unsafe raw.level2.initializeMemory(as: UInt8.self, repeating: 0, count: Self.level2ByteCount)
+    // SAFETY: the memory is zeroes, which are a valid second level.
     unsafe level2 = raw.level2.assumingMemoryBound(to: chost_tlb_level2.self)
     flushAll()
   }

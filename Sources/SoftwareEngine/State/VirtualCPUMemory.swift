@@ -1,3 +1,5 @@
+import HostSystem
+
 /// The raw memory of one virtual CPU: `CPUState`, and around it what translated code reaches at fixed offsets
 /// from it.
 ///
@@ -14,16 +16,15 @@
     static let end = level2 + TLB.level2ByteCount
   }
 
+  private let mapping: AnonymousMapping
   private let base: UnsafeMutableRawPointer
 
-  init() {
-    // SAFETY: freed in deinit; each part is initialised by its owner.
-    let memory = UnsafeMutableRawPointer.allocate(
-      byteCount: Offset.end - Offset.stack, alignment: 4096)
-    unsafe base = memory - Offset.stack
+  /// All zeroes; what is not used takes no memory.
+  init() throws(HostError) {
+    mapping = try AnonymousMapping(byteCount: (Offset.end - Offset.stack + 4095) & ~4095)
+    // SAFETY: the mapping lives as long as this object.
+    unsafe base = mapping.baseAddress - Offset.stack
   }
-
-  deinit { unsafe (base + Offset.stack).deallocate() }
 
   var state: UnsafeMutablePointer<CPUState> {
     unsafe base.assumingMemoryBound(to: CPUState.self)

@@ -30,9 +30,9 @@ enum JumpTable {
   private static let controlOffset = 2 * JumpTable.byteCount
   static let byteCount = unsafe (controlOffset + MemoryLayout<chost_jumps>.size + 4095) & ~4095
 
+  /// - Parameter memory: zeroes.
   init(_ memory: UnsafeMutableRawPointer) {
     unsafe base = memory
-    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.byteCount)
     unsafe control = (memory + Self.controlOffset).assumingMemoryBound(to: chost_jumps.self)
     unsafe control.pointee.tables = memory.assumingMemoryBound(to: CChar.self)
     setFirst()
