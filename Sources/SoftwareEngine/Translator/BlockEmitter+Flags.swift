@@ -82,7 +82,7 @@ enum FlagEffect {
 extension FlagEffect {
   init(_ i: Instruction) {
     switch i.operation {
-    case .cli, .sti, .pushf, .popf, .lahf, .sahf:
+    case .cld, .std, .cli, .sti, .clac, .stac, .pushf, .popf, .lahf, .sahf:
       self = .reads
       return
     default: break

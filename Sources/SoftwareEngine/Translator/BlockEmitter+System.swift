@@ -1,15 +1,20 @@
 import X86
 import X86Decoder
 
-/// The system instructions that kernels execute all the time: CLI, STI, PUSHF, SWAPGS, MOV from a segment
-/// register. At CPL 0 only, where none of them can fault but by its memory access.
+/// CLD and STD, and the system instructions that kernels execute all the time: CLI, STI, CLAC, STAC, PUSHF, SWAPGS, MOV from a
+/// segment register. The latter at CPL 0 only, where none of them can fault but by its memory access.
 extension BlockEmitter {
   private var isSupervisor: Bool { !key.has(TranslationKey.user) }
 
   mutating func emitSystem(_ i: Instruction) -> Outcome {
     switch i.operation {
+    case .cld, .std:
+      emitFlag(.direction, isSet: i.operation == .std)
+      return .emitted
     case .cli: return emitInterruptFlag(i, isSet: false)
     case .sti: return emitInterruptFlag(i, isSet: true)
+    case .clac: return emitAccessControl(i, isSet: false)
+    case .stac: return emitAccessControl(i, isSet: true)
     case .pushf: return emitPushFlags(i)
     case .swapgs: return emitSwapGS()
     default: return emitLoadSelector(i)
@@ -41,13 +46,34 @@ extension BlockEmitter {
       code.bytes(0xE3, 0x05)  // jrcxz +5
       jumpToSlowSite(i)
     }
+    emitFlag(.interruptEnable, isSet: isSet)
+    return .emitted
+  }
+
+  /// Sets or clears one of the flags that are not arithmetic.
+  private mutating func emitFlag(_ flag: Flags, isSet: Bool) {
     emitSaveFlags()
-    let byte = StateOffset.otherFlags + 1
-    let bit = UInt8(Flags.interruptEnable.rawValue >> 8)
-    code.legacy(HostOpcode(opcode: 0x80), isSet ? 1 : 4, .state(byte))  // or, and
+    let byte = flag.rawValue.trailingZeroBitCount / 8
+    let bit = UInt8(flag.rawValue >> (8 * byte))
+    code.legacy(HostOpcode(opcode: 0x80), isSet ? 1 : 4, .state(StateOffset.otherFlags + byte))
     code.byte(isSet ? bit : ~bit)
     emitRestoreFlags()
-    return .emitted
+  }
+
+  /// With the other AC, what follows is code of another key.
+  private mutating func emitAccessControl(_ i: Instruction, isSet: Bool) -> Outcome {
+    guard isSupervisor else { return .refused }
+    guard key.has(TranslationKey.override) != isSet else {
+      emitFlag(.alignmentCheck, isSet: isSet)
+      return .emitted
+    }
+    emitFlag(.alignmentCheck, isSet: isSet)
+    code.load(
+      Host.rcx, .state(isSet ? StateOffset.overrideTLB : StateOffset.supervisorTLB))
+    code.store(Host.rcx, .state(StateOffset.dataTLB))
+    code.storeState32(StateOffset.key, key.rawValue ^ TranslationKey.override)
+    emitEdge(executed: executed + 1, target: Int32(nextOffset))
+    return .ended
   }
 
   /// Counts PAUSEs; at the last the interpreter lets others have the host's processor.

@@ -187,7 +187,8 @@ import X86Decoder
     case .lfence, .mfence, .sfence:
       code.bytes(0x0F, 0xAE, i.modRM)
       return .emitted
-    case .cli, .sti, .pushf, .swapgs, .movSegment: return emitSystem(i)
+    case .cld, .std, .cli, .sti, .clac, .stac, .pushf, .swapgs, .movSegment:
+      return emitSystem(i)
     case .push: return emitPush(i)
     case .pop: return emitPop(i)
     case .leave: return emitLeave(i)

@@ -62,7 +62,7 @@ struct TranslationState {
   /// The first one's linear page, and the second one's operand's offset in its segment.
   var x87Page: UInt64 = 0
   var x87Data: UInt64 = 0
-  /// The key of the code after the last SYSCALL or SYSRET; 0 if there was none since code was entered.
+  /// The key of the code after the last instruction that changed it; 0 if there was none since code was entered.
   var key: UInt32 = 0
   /// Which site translated code left at.
   var site: UInt32 = 0
@@ -124,6 +124,7 @@ enum StateOffset {
   static let dataTLB = unsafe MemoryLayout<CPUState>.offset(of: \.dataTLB)!
   static let userTLB = unsafe MemoryLayout<CPUState>.offset(of: \.userTLB)!
   static let supervisorTLB = unsafe MemoryLayout<CPUState>.offset(of: \.supervisorTLB)!
+  static let overrideTLB = unsafe MemoryLayout<CPUState>.offset(of: \.supervisorOverrideTLB)!
   static let codeLinearPage = MemoryLayout<CPUState>.offset(of: \.codeLinearPage)!
   static let efer = MemoryLayout<CPUState>.offset(of: \.efer)!
   static let star = MemoryLayout<CPUState>.offset(of: \.star)!

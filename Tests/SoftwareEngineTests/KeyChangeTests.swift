@@ -4,8 +4,9 @@ import MachineTypes
 import Testing
 import X86
 
-/// A loop of SYSCALL and SYSRET with flags that change: whatever the masks, both rings must see what they see on the interpreter.
-@Suite struct SystemCallTranslationTests {
+/// Instructions that lead from one key's translated code to another's: SYSCALL and SYSRET with flags that change, whatever the
+/// masks, STAC and CLAC.
+@Suite struct KeyChangeTests {
   private static let user = EngineFixture.codeAddress + 0x1000
   private static let handler = EngineFixture.codeAddress + 0x2000
 
@@ -43,6 +44,57 @@ import X86
     return (
       try fixture.run(), try fixture.cpu.saveState(), fixture.cpu.retiredInstructionCount
     )
+  }
+
+  /// Supervisor code that opens and closes its way to a user's page, and at last goes there with it closed.
+  @Test(arguments: [64, 3, 1])
+  func `STAC and CLAC lift SMAP as on the interpreter`(length: Int) throws {
+    let page = EngineFixture.dataAddress
+    let body: [UInt8] = [
+      0x0F, 0x01, 0xCB,  // stac
+      0x48, 0x8B, 0x06, 0x48, 0x01, 0xD8,  // mov rax, [rsi]; add rax, rbx
+      0x9C, 0x5A, 0x49, 0x31, 0xD0,  // pushfq; pop rdx; xor r8, rdx
+      0x48, 0x89, 0x06,  // mov [rsi], rax
+      0xFD,  // std
+      0x0F, 0x01, 0xCA,  // clac
+      0x9C, 0x5A, 0x49, 0x01, 0xD0,  // pushfq; pop rdx; add r8, rdx
+      0xFC,  // cld
+      0x0F, 0x01, 0xCA,  // clac
+      0xFF, 0xCB,  // dec ebx
+    ]
+    let code = body + [0x75, UInt8(bitPattern: Int8(-body.count - 2)), 0x48, 0x8B, 0x3E]
+    var table = HostOracleDifferentialTests.table
+    table.set(CPUIDEntry(leaf: 7, ebx: 0x0018_0108))  // with SMAP
+    let results = try [
+      ExecutionTier.interpreter,
+      ExecutionTier(translationThreshold: 0, maximumBlockLength: length),
+    ].map { tier in
+      let fixture = try EngineFixture(cpuid: table, execution: tier)
+      try fixture.enter64BitMode(code + [0xF4], registers: [0, 0, 0, 500])
+      try ExceptionFixture.prepareMemory(fixture)
+      try fixture.memory.store(UInt64(0x2007), at: GuestPhysicalAddress(0x1000))
+      try fixture.memory.store(UInt64(0x3007), at: GuestPhysicalAddress(0x2000))
+      try fixture.memory.store(page | 0x87, at: GuestPhysicalAddress(0x3008))
+      var state = try fixture.cpu.saveState()
+      ExceptionFixture.prepareState(&state)
+      state.cr4.insert(.supervisorAccessPrevention)
+      state.generalRegisters[6] = page
+      state.generalRegisters[4] = EngineFixture.codeAddress + 0x8000
+      try fixture.cpu.restoreState(state)
+      let exit = try fixture.run()
+      return (
+        exit: exit, state: try fixture.cpu.saveState(),
+        retired: fixture.cpu.retiredInstructionCount,
+        memory: try fixture.memory.bytes(at: GuestPhysicalAddress(page), count: 8)
+      )
+    }
+    #expect(results[0].exit == .halt)
+    // The page fault's handler.
+    #expect(results[0].state.instructionPointer == ExceptionFixture.handlers + 14 * 16 + 1)
+    #expect(results[0].state.cr2 == page)
+    #expect(results[0].retired == results[1].retired)
+    #expect(results[0].state == results[1].state)
+    #expect(results[0].memory == results[1].memory)
   }
 
   private func word(_ value: UInt32) -> [UInt8] {
