@@ -37,8 +37,17 @@ import X86
     try compare(length: length, cpuCount: 1, count: count) { $0.loop() }
   }
 
+  /// Here what interrupts a block is a device's register behind the end of RAM.
+  @Test(arguments: [(64, 10_000), (3, 2_000)])
+  func `an exit of 32-bit code leaves the flags of the instruction before`(
+    length: Int, count: Int
+  ) throws {
+    try compare(length: length, cpuCount: 1, count: count, is64Bit: false) { $0.block() }
+  }
+
   private func compare(
-    length: Int, cpuCount: Int, count: Int, _ make: (inout FlagBlockGenerator) -> [UInt8]
+    length: Int, cpuCount: Int, count: Int, is64Bit: Bool = true,
+    _ make: (inout FlagBlockGenerator) -> [UInt8]
   ) throws {
     let table = HostOracleDifferentialTests.table
     let fixtures = [
@@ -47,25 +56,29 @@ import X86
         cpuid: table, cpuCount: cpuCount,
         execution: ExecutionTier(translationThreshold: 0, maximumBlockLength: length)),
     ]
-    var generator = FlagBlockGenerator(numbers: Numbers(state: 0x1234_5678_9ABC_DEF1))
+    var generator = FlagBlockGenerator(
+      numbers: Numbers(state: 0x1234_5678_9ABC_DEF1), is64Bit: is64Bit)
     var faultCount = 0
     for number in 0..<count {
       let block = make(&generator)
-      var registers = (0..<16).map { _ in generator.next() }
-      for (position, pointer) in FlagBlockGenerator.pointers.enumerated() {
+      var registers = (0..<16).map { _ in is64Bit ? generator.next() : generator.next() >> 32 }
+      for (position, pointer) in generator.pointers.enumerated() {
         registers[pointer] = EngineFixture.dataAddress + 0x800 + UInt64(position) * 0x40
       }
       // One pointer in some of the blocks leads to where accesses may fault, or be misaligned.
-      let bad = FlagBlockGenerator.pointers[number % FlagBlockGenerator.pointers.count]
-      if number % 3 != 0 { registers[bad] = Self.edge + generator.next() % 0x40 }
+      let bad = generator.pointers[number % generator.pointers.count]
+      let edge = is64Bit ? Self.edge : fixtures[0].memory.byteCount - 0x40
+      if number % 3 != 0 { registers[bad] = edge + generator.next() % 0x40 }
       registers[4] = EngineFixture.stackTop - 0x400
       let flags = generator.next() & 0x8D5
       let memory = (0..<4096).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
       var results: [Result] = []
       for fixture in fixtures {
-        results.append(try run(fixture, block, registers, flags, memory))
+        results.append(try run(fixture, block, registers, flags, memory, is64Bit: is64Bit))
       }
-      if results[0].instructionPointer < EngineFixture.codeAddress { faultCount += 1 }
+      if results[0].instructionPointer < EngineFixture.codeAddress || results[0].exit != "halt" {
+        faultCount += 1
+      }
       guard results[0] == results[1] else {
         let bytes = block.map { String($0, radix: 16) }.joined(separator: " ")
         Issue.record("block \(number): \(describe(results[0], results[1])); \(bytes)")
@@ -77,16 +90,21 @@ import X86
 
   private func run(
     _ fixture: EngineFixture, _ block: [UInt8], _ registers: [UInt64], _ flags: UInt64,
-    _ memory: [UInt8]
+    _ memory: [UInt8], is64Bit: Bool
   ) throws -> Result {
     try fixture.memory.write(memory, at: GuestPhysicalAddress(EngineFixture.dataAddress))
     try fixture.memory.write(memory, at: GuestPhysicalAddress(EngineFixture.stackTop - 4096))
     try fixture.memory.write(
       memory, at: GuestPhysicalAddress(ExceptionFixture.missing - 4096))
-    try fixture.enter64BitMode(FlagBlockGenerator.warmUp + block + [0xF4], registers: registers)
-    try ExceptionFixture.prepareMemory(fixture)
+    let code = FlagBlockGenerator.warmUp + block + [0xF4]
+    if is64Bit {
+      try fixture.enter64BitMode(code, registers: registers)
+      try ExceptionFixture.prepareMemory(fixture)
+    } else {
+      try fixture.enter32BitMode(code, registers: registers)
+    }
     var state = try fixture.cpu.saveState()
-    ExceptionFixture.prepareState(&state)
+    if is64Bit { ExceptionFixture.prepareState(&state) }
     state.flags = Flags(rawValue: flags | 2)
     try fixture.cpu.restoreState(state)
     let exit = try fixture.run()
@@ -127,16 +145,22 @@ import X86
   }
 }
 
-/// Makes the blocks of 64-bit code.
+/// Makes the blocks.
 struct FlagBlockGenerator {
   var numbers: Numbers
+  let is64Bit: Bool
   /// Registers that hold addresses; RSP besides is left to PUSH and POP.
-  static let pointers = [5, 6, 7, 13, 14]
-  private var others: [UInt8] = [0, 1, 2, 3, 8, 9, 10, 11, 12, 15]
+  let pointers: [Int]
+  private var others: [UInt8]
   /// Touches the stack, so that the TLB knows it.
   static let warmUp: [UInt8] = [0x50, 0x58]
 
-  init(numbers: Numbers) { self.numbers = numbers }
+  init(numbers: Numbers, is64Bit: Bool) {
+    self.numbers = numbers
+    self.is64Bit = is64Bit
+    pointers = is64Bit ? [5, 6, 7, 13, 14] : [5, 6, 7]
+    others = is64Bit ? [0, 1, 2, 3, 8, 9, 10, 11, 12, 15] : [0, 1, 2, 3]
+  }
 
   mutating func next() -> UInt64 { numbers.next() }
 
@@ -209,7 +233,7 @@ struct FlagBlockGenerator {
 
   private mutating func target() -> Target {
     if (next() >> 8) % 3 == 0 {
-      let base = UInt8(pick(Self.pointers))
+      let base = UInt8(pick(pointers))
       return .memory(base: base, displacement: Int8(truncatingIfNeeded: (next() >> 8) % 64))
     }
     return .register(pick(others))
@@ -229,10 +253,10 @@ struct FlagBlockGenerator {
       rex |= base >> 3
       tail = [0x40 | (reg & 7) << 3 | base & 7, UInt8(bitPattern: displacement)]
     }
-    return (size == 2 && wordPrefix ? [0x66] : []) + [rex] + opcode + tail
+    return (size == 2 && wordPrefix ? [0x66] : []) + (is64Bit ? [rex] : []) + opcode + tail
   }
 
-  private mutating func size() -> Int { pick([1, 2, 4, 4, 8, 8]) }
+  private mutating func size() -> Int { pick(is64Bit ? [1, 2, 4, 4, 8, 8] : [1, 2, 4, 4]) }
 
   /// ADD, OR, ADC, SBB, AND, SUB, XOR, CMP, TEST: registers, memory, constants.
   private mutating func arithmetic() -> [UInt8] {
@@ -269,7 +293,7 @@ struct FlagBlockGenerator {
 
   private mutating func access() -> [UInt8] {
     let size = size()
-    let base = UInt8(pick(Self.pointers))
+    let base = UInt8(pick(pointers))
     let memory = Target.memory(base: base, displacement: Int8((next() >> 8) % 64))
     let low: UInt8 = size == 1 ? 0 : 1
     switch (next() >> 8) % 4 {
@@ -284,7 +308,7 @@ struct FlagBlockGenerator {
       // lea
       return encode(
         [0x8D], 8, pick(others),
-        .memory(base: UInt8(pick(Self.pointers)), displacement: Int8((next() >> 8) % 100)))
+        .memory(base: UInt8(pick(pointers)), displacement: Int8((next() >> 8) % 100)))
     }
     return encode([0x8B], pick([4, 8]), pick(others), .register(pick(others)))
   }
@@ -298,17 +322,17 @@ struct FlagBlockGenerator {
 
   private mutating func push() -> [UInt8] {
     let register = pick(others)
-    return [0x40 | register >> 3, 0x50 | register & 7]
+    return (is64Bit ? [0x40 | register >> 3] : []) + [0x50 | register & 7]
   }
 
   private mutating func pop() -> [UInt8] {
     let register = pick(others)
-    return [0x40 | register >> 3, 0x58 | register & 7]
+    return (is64Bit ? [0x40 | register >> 3] : []) + [0x58 | register & 7]
   }
 
   /// MOVUPS and MOVAPS, which faults where it is misaligned.
   private mutating func vector() -> [UInt8] {
-    let base = UInt8(pick(Self.pointers))
+    let base = UInt8(pick(pointers))
     let displacement = Int8((next() >> 8) % 4 * 16)
     return encode(
       [0x0F, pick([0x10, 0x11, 0x28, 0x29])], 4, UInt8((next() >> 8) % 8),
@@ -317,7 +341,7 @@ struct FlagBlockGenerator {
 
   /// A constant added to a pointer.
   private mutating func pointerStep() -> [UInt8] {
-    let pointer = UInt8(pick(Self.pointers))
+    let pointer = UInt8(pick(pointers))
     let value = UInt8((next() >> 8) % 16)
     if (next() >> 8) % 3 == 0 {
       return encode([0x8D], 8, pointer, .memory(base: pointer, displacement: Int8(value)))

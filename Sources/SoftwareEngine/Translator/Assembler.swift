@@ -1,8 +1,8 @@
 /// Host registers by their encoding, and what translated code keeps in them.
 ///
-/// The guest's RAX, RDX, RBX, RBP, RSI, RDI and R8…R11 live in the host's registers of the same name. RCX is
-/// scratch, because JRCXZ is the only branch that neither reads nor writes flags; R12…R15 of the guest stay in
-/// `CPUState.registers`.
+/// The guest's RAX, RDX, RBX, RBP, RSI, RDI, R8 and R9 live in the host's registers of the same name, RCX, RSP, R12 and R13 in
+/// others. RCX is scratch, because JRCXZ is the only branch that neither reads nor writes flags; R10, R11, R14 and R15 of the
+/// guest stay in `TranslationState.registers`.
 enum Host {
   static let rax: UInt8 = 0
   /// Scratch.
