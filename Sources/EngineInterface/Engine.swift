@@ -51,8 +51,13 @@ public struct ExecutionTier: Hashable, Sendable {
   public var translationThreshold: Int?
   /// Instructions in a translated block at most, 1…64: tests make them short.
   public var maximumBlockLength: Int
+  /// Whether each access to data goes the way of one whose page the TLB does not hold. For tests.
+  public var missesEveryAccess: Bool
 
-  public init(translationThreshold: Int?, maximumBlockLength: Int = 64) {
+  public init(
+    translationThreshold: Int?, maximumBlockLength: Int = 64, missesEveryAccess: Bool = false
+  ) {
+    self.missesEveryAccess = missesEveryAccess
     self.translationThreshold = translationThreshold
     self.maximumBlockLength = max(1, min(64, maximumBlockLength))
   }

@@ -9,18 +9,21 @@ import X86Decoder
 
 /// The translator against the interpreter: random blocks of instructions on random registers and memory.
 @Suite struct TranslatorTests {
-  /// Whole blocks, blocks of one instruction, and of a few.
-  @Test(arguments: [(64, 20_000), (1, 5_000), (3, 5_000)], [CodeMode.bits64, .bits32])
+  /// Whole blocks, blocks of one instruction, and of a few; with a TLB that holds nothing.
+  @Test(
+    arguments: [(64, 20_000, false), (1, 5_000, false), (3, 5_000, false), (64, 5_000, true)],
+    [CodeMode.bits64, .bits32])
   func `translated blocks leave the state that interpreted ones leave`(
-    size: (length: Int, count: Int), mode: CodeMode
+    size: (length: Int, count: Int, missesEveryAccess: Bool), mode: CodeMode
   ) throws {
-    let (length, count) = size
+    let (length, count, missesEveryAccess) = size
     let seed: UInt64 = 0x2545_F491_4F6C_DD1D &+ UInt64(length)
     let table = HostOracleDifferentialTests.table
     let interpreted = try EngineFixture(cpuid: table, execution: .interpreter)
     let translated = try EngineFixture(
       cpuid: table,
-      execution: ExecutionTier(translationThreshold: 0, maximumBlockLength: length))
+      execution: ExecutionTier(
+        translationThreshold: 0, maximumBlockLength: length, missesEveryAccess: missesEveryAccess))
     var generator = BlockGenerator(numbers: Numbers(state: seed), mode: mode)
     for number in 0..<count {
       let block = generator.block()

@@ -31,6 +31,7 @@ import X86
   let translationThreshold: UInt16
   /// Instructions in a translated block at most.
   let maximumBlockLength: Int
+  let missesEveryAccess: Bool
   /// How far the tracker's list of rewritten pages has been read.
   var seenInvalidations: UInt64 = 0
   let host = HostUnit()
@@ -60,6 +61,7 @@ import X86
     self.splitLock = splitLock
     tlb = TLB(rawMemory)
     maximumBlockLength = configuration.execution.maximumBlockLength
+    missesEveryAccess = configuration.execution.missesEveryAccess
     trace = configuration.trace
     translationThreshold = UInt16(
       clamping: configuration.execution.translationThreshold ?? 0)

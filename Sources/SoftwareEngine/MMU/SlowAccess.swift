@@ -148,7 +148,7 @@ extension CPU {
     let ramPage = offset >> 12
     if kind == .execute {
       env.tlb.enterCode(linear, right, ramPage: ramPage, isGlobal: page.isGlobal)
-    } else {
+    } else if !env.missesEveryAccess {
       // SAFETY: a page of RAM has a word.
       unsafe env.tlb.enterData(
         linear, right, ramPage: ramPage, host: host, chunkWord: state.codeChunks + Int(ramPage),
