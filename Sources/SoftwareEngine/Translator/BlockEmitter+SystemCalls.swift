@@ -97,12 +97,17 @@ extension BlockEmitter {
     code.legacy(HostOpcode(opcode: 0x81), 7, .state(JumpTables.keyOffset(table)))  // cmp
     code.word32(Int32(bitPattern: key))
     let isOther = unsafe emitShortJump(0x75)
+    // What the notes say of the code segment is taken from the state when code leaves.
+    code.legacy(HostOpcode(opcode: 0x83), 7, .state(StateOffset.x87Note))  // cmp
+    code.byte(0)
+    let hasNotes = unsafe emitShortJump(0x75)
     code.legacy(HostOpcode(opcode: 0xF6), 0, .state(StateOffset.efer))  // test
     code.byte(UInt8(ExtendedFeatureEnable.systemCallExtensions.rawValue))
     let isDisabled = unsafe emitShortJump(0x74)
     others(&self)
     let fine = unsafe emitShortJump(0x74)
     unsafe land(isOther)
+    unsafe land(hasNotes)
     unsafe land(isDisabled)
     code.legacy(HostOpcode(opcode: 0xFF), 6, .state(StateOffset.linear))  // push
     code.byte(0x9D)  // popfq
