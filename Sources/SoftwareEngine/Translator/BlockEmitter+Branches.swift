@@ -127,8 +127,7 @@ extension BlockEmitter {
   /// Goes to the linear address in R14 by the jump table; the interpreter executes the whole instruction
   /// where the table does not know it. `commit` emits what else the instruction does.
   private mutating func emitIndirect(_ i: Instruction, commit: (inout BlockEmitter) -> Void) {
-    let number = key.has(TranslationKey.user) ? 0 : 1
-    let table = VirtualCPUMemory.Offset.jumpTables + number * JumpTable.byteCount
+    let table = JumpTables.offset(key.has(TranslationKey.user) ? 0 : 1)
     let retry = unsafe code.cursor
     code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
     if !flagsInHost || source.isScratchFree && !keepsFlags {
@@ -144,10 +143,7 @@ extension BlockEmitter {
       recoverFlags()
       if losesIndex { code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask) }
     } else {
-      code.load(Host.rcx, .stateArray(table + JumpTable.tags, index: Host.rcx))
-      code.address(Host.rcx, base: Host.rcx, index: Host.r14, 0)
-      code.bytes(0xE3, 0x05)  // jrcxz +5
-      unsafe addPendingSearch(code.jump(nil), i, retry)
+      unsafe addPendingSearch(emitTagCheck(table), i, retry)
       commit(&self)
       // If attention came in between, this finds entry 0, which leads out.
       code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
@@ -155,6 +151,15 @@ extension BlockEmitter {
     code.address(Host.count, base: Host.count, Int32(-(executed + 1)))
     code.legacy(
       HostOpcode(opcode: 0xFF), 4, .stateArray(table + JumpTable.targets, index: Host.rcx))
+  }
+
+  /// With the index in RCX, which it changes, and no flag: jumps unless the entry of the table is that of the address in R14; returns the
+  /// jump's rel32.
+  mutating func emitTagCheck(_ table: Int) -> UnsafeMutablePointer<UInt8> {
+    code.load(Host.rcx, .stateArray(table + JumpTable.tags, index: Host.rcx))
+    code.address(Host.rcx, base: Host.rcx, index: Host.r14, 0)
+    code.bytes(0xE3, 0x05)  // jrcxz +5
+    return unsafe code.jump(nil)
   }
 
   /// Has a jump to `place` enter the target in the table and look again; failing that, to the slow site.
@@ -222,7 +227,12 @@ extension BlockEmitter {
 
   /// JRCXZ to a place that `land` names.
   mutating func emitForwardCounterJump() -> UnsafeMutablePointer<UInt8> {
-    code.bytes(0xE3, 0)
+    unsafe emitShortJump(0xE3)
+  }
+
+  /// The same with a jump on a condition.
+  mutating func emitShortJump(_ opcode: UInt8) -> UnsafeMutablePointer<UInt8> {
+    code.bytes(opcode, 0)
     return unsafe code.cursor - 1
   }
 

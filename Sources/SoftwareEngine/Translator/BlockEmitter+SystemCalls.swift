@@ -116,12 +116,6 @@ extension BlockEmitter {
     unsafe land(fine)
   }
 
-  /// A jump on a condition to a place that `land` names.
-  private mutating func emitShortJump(_ opcode: UInt8) -> UnsafeMutablePointer<UInt8> {
-    code.bytes(opcode, 0)
-    return unsafe code.cursor - 1
-  }
-
   /// Changes CPL, and what hangs on it.
   private mutating func emitRing(_ level: UInt8, _ key: UInt32) {
     code.legacy(HostOpcode(opcode: 0xC6), 0, .state(StateOffset.privilegeLevel))  // mov
@@ -148,13 +142,10 @@ extension BlockEmitter {
 
   /// Goes to the linear address in R14, in the other ring.
   private mutating func emitRingJump(table number: Int) {
-    let table = VirtualCPUMemory.Offset.jumpTables + number * JumpTable.byteCount
+    let table = JumpTables.offset(number)
     code.address(Host.count, base: Host.count, Int32(-(executed + 1)))
     code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
-    code.load(Host.rcx, .stateArray(table + JumpTable.tags, index: Host.rcx))
-    code.address(Host.rcx, base: Host.rcx, index: Host.r14, 0)
-    code.bytes(0xE3, 0x05)  // jrcxz +5
-    unsafe addPending(code.jump(nil), site: Site.target)
+    unsafe addPending(emitTagCheck(table), site: Site.target)
     code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
     code.legacy(
       HostOpcode(opcode: 0xFF), 4, .stateArray(table + JumpTable.targets, index: Host.rcx))

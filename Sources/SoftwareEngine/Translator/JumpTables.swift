@@ -48,6 +48,11 @@ enum JumpTable {
     setWayOut(translator.wayOut)
   }
 
+  /// Where the table of user (0) or of supervisor (1) code lies, from the state.
+  static func offset(_ table: Int) -> Int {
+    VirtualCPUMemory.Offset.jumpTables + table * JumpTable.byteCount
+  }
+
   /// Where the key of a table's entries lies, from the state.
   static func keyOffset(_ table: Int) -> Int {
     // SAFETY: a stored property has an offset.
