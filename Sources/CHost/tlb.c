@@ -44,8 +44,12 @@ void chost_tlb_enter(void *sets, chost_tlb_level2 *level2, uint64_t linear, chos
         lines[way].page & 8 ? level2->global_generation : level2->local_generation;
     if (lines[way].generation != current) victim = lines + way;
   }
-  for (int way = 0; way < chost_tlb_ways; way++)
-    if ((lines[way].page & ~12ull) == (line.page & ~12ull)) victim = lines + way;
+  for (int way = 0; way < chost_tlb_ways; way++) {
+    uint32_t current =
+        lines[way].page & 8 ? level2->global_generation : level2->local_generation;
+    if (lines[way].generation == current && (lines[way].page & ~12ull) == (line.page & ~12ull))
+      victim = lines + way;
+  }
   *victim = line;
   enter_first(sets, level2, &line);
 }
@@ -77,4 +81,8 @@ void chost_tlb_forget(chost_tlb_level2 *level2, uint64_t linear) {
   chost_tlb_line *lines = level2->lines + chost_tlb_line_index(linear);
   for (int way = 0; way < chost_tlb_ways; way++)
     if (((lines[way].page ^ linear) & ~4095ull) == 0) lines[way].generation = 0;
+}
+
+void chost_tlb_clear(chost_tlb_level2 *level2) {
+  for (int line = 0; line < chost_tlb_lines; line++) level2->lines[line].generation = 0;
 }

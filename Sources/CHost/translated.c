@@ -51,6 +51,21 @@ void chost_flush_page_targets(chost_jumps *jumps, uint64_t linear) {
   }
 }
 
+void chost_flush_range_targets(chost_jumps *jumps, uint64_t first, uint64_t bytes) {
+  for (unsigned table = 0; table < 2; table++) {
+    if (jumps->counts[table] > chost_jump_log) {
+      chost_flush_targets(jumps, table);
+      continue;
+    }
+    char *base = jumps->tables + table * chost_jump_table_bytes;
+    const uint64_t *linears = (const uint64_t *)(base + chost_jump_linears);
+    for (uint32_t number = 0; number < jumps->counts[table]; number++) {
+      uint32_t index = jumps->log[table][number];
+      if (linears[index] - first < bytes) empty(base, index);
+    }
+  }
+}
+
 GENERAL_REGISTERS_ONLY
 uint64_t chost_find_target(chost_jumps *jumps, void *sets, uint64_t linear, uint64_t key) {
   unsigned table = key & chost_key_user ? 0 : 1;

@@ -23,6 +23,15 @@ struct TranslationTests {
   }
 
   @Test(arguments: EngineChoice.exact)
+  func `process contexts that are kept see their own pages`(on choice: EngineChoice) throws {
+    try ConformanceTests.expect(
+      "contexts", on: choice,
+      [
+        0x1111, 0x2222, 0x1111, 0x2222, 0x1111, 0x2222, 0x2222, 0x2222, 0x1111, 0x1111, 0x2222,
+      ])
+  }
+
+  @Test(arguments: EngineChoice.exact)
   func `x2APIC mode has its MSRs, and a timer with a deadline`(on choice: EngineChoice) throws {
     let expected: [[UInt32]] = [
       fault(13), [0], [1], [1], fault(13), fault(13), fault(13), [1, 0, 2],

@@ -24,7 +24,7 @@ enum {
   chost_tlb_logged = 2,
 
   chost_tlb_ways = 4,
-  chost_tlb_lines = 16384,
+  chost_tlb_lines = 65536,
 };
 
 // What a line holds of a page for one first-level set.
@@ -39,7 +39,7 @@ typedef struct {
 } chost_tlb_line;
 
 typedef struct {
-  // Of global and of other pages; they rise with flushes.
+  // Of global pages, and of the others of the current process context; never 0. Another context's lines stay.
   uint32_t global_generation, local_generation;
   // First-level entries with pages that are not global: set × entries + index.
   uint32_t log_count;
@@ -67,3 +67,6 @@ uint64_t chost_tlb_refill(void *sets, chost_tlb_level2 *level2, uint64_t linear,
 
 /// Forgets a page in the second level.
 void chost_tlb_forget(chost_tlb_level2 *level2, uint64_t linear);
+
+/// Forgets all pages.
+void chost_tlb_clear(chost_tlb_level2 *level2);

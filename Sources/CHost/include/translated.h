@@ -72,6 +72,9 @@ void chost_flush_targets(chost_jumps *jumps, unsigned table);
 /// Empties the entries of both tables that lie in the page of `linear`.
 void chost_flush_page_targets(chost_jumps *jumps, uint64_t linear);
 
+/// Empties those that lie in a range.
+void chost_flush_range_targets(chost_jumps *jumps, uint64_t first, uint64_t bytes);
+
 /// Adds a target. The key's table must be its own.
 void chost_insert_target(chost_jumps *jumps, uint64_t linear, uint64_t target, uint32_t key, int is_global);
 

@@ -71,7 +71,7 @@ extension CPU {
     state.cr0 = new.rawValue
     let changed = old.symmetricDifference(new)
     if !changed.isDisjoint(with: [.paging, .writeProtect, .protectionEnable]) {
-      env.tlb.flushAll()
+      env.tlb.flushAll(context: processContext)
     }
     if changed.contains(.protectionEnable) {
       // Leaving protected mode keeps the hidden parts of the segment registers.
@@ -97,8 +97,7 @@ extension CPU {
       }
     }
     state.cr3 = new
-    // Translations are not tagged with the PCID, so a "no flush" is not heeded, as is allowed.
-    env.tlb.flushNonGlobal()
+    env.tlb.enter(context: processContext, isKept: usesPCID && value >> 63 != 0)
     forgetCodePage()
     return true
   }
@@ -124,7 +123,7 @@ extension CPU {
     }
     state.cr4 = value
     if !changed.isDisjoint(with: paging) {
-      env.tlb.flushAll()
+      env.tlb.flushAll(context: processContext)
       forgetCodePage()
     }
     return true
@@ -139,7 +138,9 @@ extension CPU {
     }
     let changed = state.efer ^ value
     state.efer = (value & ~active) | (state.efer & active)
-    if changed & ExtendedFeatureEnable.noExecuteEnable.rawValue != 0 { env.tlb.flushAll() }
+    if changed & ExtendedFeatureEnable.noExecuteEnable.rawValue != 0 {
+      env.tlb.flushAll(context: processContext)
+    }
     forgetCodePage()
     return true
   }
@@ -218,12 +219,20 @@ extension CPU {
       guard isCanonical(linear) else { return generalProtection() }
       invalidatePage(linear)
     case 2:
-      env.tlb.flushAll()
+      env.tlb.flushAll(context: processContext)
+      forgetCodePage()
+    case 1:
+      env.tlb.flush(context: Int(pcid))
       forgetCodePage()
     default:
-      env.tlb.flushNonGlobal()
+      env.tlb.flushNonGlobal(context: processContext)
       forgetCodePage()
     }
     return true
+  }
+
+  /// The PCID (SDM 3A 4.10.1); 0 without PCIDE.
+  var processContext: Int {
+    CR4(rawValue: state.cr4).contains(.processContextIdentifiers) ? Int(state.cr3 & 0xFFF) : 0
   }
 }

@@ -144,7 +144,7 @@ extension CPU {
         }
       }
       state.cr3 = image.cr3
-      env.tlb.flushNonGlobal()
+      env.tlb.flushNonGlobal(context: processContext)
     }
     rip = image.rip
     for index in UInt8(0)..<8 {

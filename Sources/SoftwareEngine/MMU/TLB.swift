@@ -148,15 +148,16 @@ enum TLBEntryFlags {
   private let level2: UnsafeMutablePointer<chost_tlb_level2>
   /// Fetch entries (set × size + index) that hold non-global pages.
   private var codeLog: [UInt32] = []
-  /// The smallest power-of-two region that holds every large page entered since the last full flush;
-  /// INVLPG inside it flushes everything.
-  private var largeBase: UInt64 = 0
-  private var largeMask: UInt64 = 0
-  private var hasLarge = false
+  private var largePages = LargePages()
+  /// The generation of what the second level holds of each process context (PCID); 0: nothing.
+  private var contexts = [UInt32](repeating: 0, count: contextCount)
+  private var context = 0
+  private var lastGeneration: UInt32 = 0
   var jumps: JumpTables
 
   static let setCount = Int(chost_tlb_sets)
   static let byteCount = setCount * TLBSet.byteCount
+  private static let contextCount = 4096
   static let level2ByteCount = MemoryLayout<chost_tlb_level2>.size
 
   /// - Parameter raw: outlives this value.
@@ -168,7 +169,7 @@ enum TLBEntryFlags {
     unsafe override = memory + 2 * TLBSet.byteCount
     // SAFETY: the memory is zeroes, which are a valid second level.
     unsafe level2 = raw.level2.assumingMemoryBound(to: chost_tlb_level2.self)
-    flushAll()
+    flushAll(context: 0)
   }
 
   private func set(_ number: Int) -> UnsafeMutableRawPointer {
@@ -216,17 +217,7 @@ enum TLBEntryFlags {
   }
 
   mutating func noteLargePage(_ linear: UInt64, byteCount: UInt64) {
-    let base = linear & ~(byteCount &- 1)
-    if !hasLarge {
-      hasLarge = true
-      largeBase = base
-      largeMask = ~(byteCount &- 1)
-      return
-    }
-    var mask = largeMask & ~(byteCount &- 1)
-    while (base ^ largeBase) & mask != 0 { mask &<<= 1 }
-    largeMask = mask
-    largeBase &= mask
+    largePages.note(linear, byteCount: byteCount)
   }
 
   // MARK: Code
@@ -248,7 +239,8 @@ enum TLBEntryFlags {
 
   // MARK: Flushing
 
-  mutating func flushAll() {
+  /// - Parameter context: the one that is current from now on, below 4,096.
+  mutating func flushAll(context: Int) {
     for number in 0..<Self.setCount {
       let base = unsafe set(number)
       for array in [
@@ -264,16 +256,55 @@ enum TLBEntryFlags {
         .update(repeating: 0, count: 2 * TLBSet.size)
     }
     unsafe level2.pointee.global_generation &+= 1
-    unsafe level2.pointee.local_generation &+= 1
     unsafe level2.pointee.log_count = 0
     codeLog.removeAll(keepingCapacity: true)
-    hasLarge = false
+    forgetContexts()
+    setContext(context)
+    largePages = LargePages()
     jumps.flushAll()
   }
 
-  /// Flushes all but global pages.
-  mutating func flushNonGlobal() {
-    unsafe level2.pointee.local_generation &+= 1
+  /// Flushes all but global pages, of all contexts.
+  mutating func flushNonGlobal(context: Int) {
+    forgetContexts()
+    enter(context: context, isKept: false)
+  }
+
+  /// Makes a context the current one.
+  ///
+  /// - Parameter isKept: what is held of it stays, as global pages do.
+  mutating func enter(context number: Int, isKept: Bool) {
+    if isKept, number == context { return }
+    if !isKept { contexts[number] = 0 }
+    leaveContext()
+    setContext(number)
+  }
+
+  /// Flushes all but global pages of one context, which need not be the current one.
+  mutating func flush(context number: Int) {
+    if number == context { enter(context: number, isKept: false) } else { contexts[number] = 0 }
+  }
+
+  private mutating func forgetContexts() {
+    for number in contexts.indices { contexts[number] = 0 }
+  }
+
+  private mutating func setContext(_ number: Int) {
+    context = number
+    if contexts[number] == 0 {
+      if lastGeneration == .max {
+        forgetContexts()
+        unsafe chost_tlb_clear(level2)
+        lastGeneration = 0
+      }
+      lastGeneration += 1
+      contexts[number] = lastGeneration
+    }
+    unsafe level2.pointee.local_generation = contexts[number]
+  }
+
+  /// Takes what is not global out of the first level.
+  private mutating func leaveContext() {
     let logged = unsafe Int(level2.pointee.log_count)
     for position in 0..<logged {
       let entry = unsafe entry(chost_tlb_log_entry(level2, UInt32(position)))
@@ -296,13 +327,23 @@ enum TLBEntryFlags {
     return unsafe TLBEntry(set(number / TLBSet.size), UInt64(number % TLBSet.size) << 12)
   }
 
-  /// Flushes one page, global or not.
+  /// Flushes one page, global or not: of a large page, all that is held of it.
   mutating func flush(page linear: UInt64) {
-    if hasLarge, (linear ^ largeBase) & largeMask == 0 {
-      flushAll()
-      return
+    switch largePages.span(linear) {
+    case 0:
+      jumps.flush(page: linear)
+      flushSmall(page: linear)
+    case let byteCount where byteCount > LargePages.mostBytes: flushAll(context: context)
+    case let byteCount:
+      let first = linear & ~(byteCount - 1)
+      jumps.flush(from: first, byteCount: byteCount)
+      for page in stride(from: first, through: first + byteCount - 4096, by: 4096) {
+        flushSmall(page: page)
+      }
     }
-    jumps.flush(page: linear)
+  }
+
+  private mutating func flushSmall(page linear: UInt64) {
     unsafe chost_tlb_forget(level2, linear)
     let tag = 0 &- (linear & ~4095)
     for number in 0..<Self.setCount {
@@ -310,6 +351,55 @@ enum TLBEntryFlags {
       if entry.readTag == tag || entry.writeTag == tag { entry.invalidateData() }
       if entry.executeTag == tag { entry.invalidateCode() }
     }
+  }
+}
+
+/// Where large pages may have been entered since the last full flush.
+private struct LargePages {
+  /// A flush of larger ones is one of everything.
+  static let mostBytes: UInt64 = 4 << 20
+  private static let regionShift: UInt64 = 21
+  /// A bit for each region of 2 MiB, hashed.
+  private var regions = InlineArray<512, UInt64>(repeating: 0)
+  /// Of the largest of up to `mostBytes`.
+  private var byteCount: UInt64 = 0
+  /// The smallest power-of-two range that holds all larger ones.
+  private var base: UInt64 = 0
+  private var mask: UInt64 = 0
+  private var hasLarger = false
+
+  private func bit(_ linear: UInt64) -> (word: Int, bit: UInt64) {
+    let region = linear >> Self.regionShift
+    let hash = (region ^ region >> 15) & 32767
+    return (Int(hash >> 6), 1 << (hash & 63))
+  }
+
+  mutating func note(_ linear: UInt64, byteCount count: UInt64) {
+    let first = linear & ~(count &- 1)
+    guard count > Self.mostBytes else {
+      byteCount = max(byteCount, count)
+      for offset in stride(from: 0, to: count, by: 1 << Self.regionShift) {
+        let (word, bit) = bit(first + offset)
+        regions[word] |= bit
+      }
+      return
+    }
+    if !hasLarger {
+      hasLarger = true
+      base = first
+      mask = ~(count &- 1)
+      return
+    }
+    mask &= ~(count &- 1)
+    while (first ^ base) & mask != 0 { mask &<<= 1 }
+    base &= mask
+  }
+
+  /// The bytes, aligned to as many, that a large page around an address may have; 0 for none.
+  func span(_ linear: UInt64) -> UInt64 {
+    if hasLarger, (linear ^ base) & mask == 0 { return Self.mostBytes + 1 }
+    let (word, bit) = bit(linear)
+    return regions[word] & bit == 0 ? 0 : byteCount
   }
 }
 

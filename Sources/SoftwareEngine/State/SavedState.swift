@@ -95,7 +95,7 @@ extension CPU {
     state.privilegeLevel =
       isProtected ? (saved.flags.contains(.virtual8086) ? 3 : level) : 0
     flags = saved.flags.rawValue
-    env.tlb.flushAll()
+    env.tlb.flushAll(context: processContext)
     recomputeMode()
     return nil
   }

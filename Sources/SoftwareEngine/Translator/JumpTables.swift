@@ -133,6 +133,10 @@ enum JumpTable {
     }
   }
 
+  mutating func flush(from first: UInt64, byteCount: UInt64) {
+    unsafe chost_flush_range_targets(control, first, byteCount)
+  }
+
   private var pages: UnsafeMutablePointer<UInt64> {
     // SAFETY: the field is an array of 64 words.
     unsafe (UnsafeMutableRawPointer(control) + MemoryLayout<chost_jumps>.offset(of: \.pages)!)
