@@ -1,41 +1,130 @@
 import X86
 import X86Decoder
 
-/// Consecutive instructions that access memory off one base register: one TLB look-up for all of them.
+/// Consecutive instructions that access memory off a few base registers: one TLB look-up for each of these.
 ///
-/// PUSH and POP belong to the stack pointer's group, as do a CALL or RET at its end. Constants may be added to the base on
-/// the way, instructions on registers may stand between, and conditional branches may leave. The host address stays in R14
-/// throughout; nothing in the group can fault.
+/// PUSH and POP belong to the stack pointer's stream, as do a CALL or RET at its end. Constants may be added to the registers
+/// on the way, instructions on registers may stand between, and conditional branches may leave. All look-ups come first;
+/// nothing in the group can fault. The host address of what is accessed stays in R14, and with several streams in
+/// `TranslationState.streams`.
 struct AccessGroup {
-  static let maximumCount = 32
+  static let maximumCount = 64
+  static let mostStreams = 3
+
+  private(set) var streams: InlineArray<3, AccessStream>
+  private(set) var streamCount = 1
+  var usesVectors = false
+  private(set) var memberCount = 0
+  /// How often the next access is of another stream than the last, and one more.
+  private(set) var runCount = 0
+  private var last = -1
+  /// Instructions up to and including the last member.
+  var count = 0
+
+  init(_ first: GroupMember) { streams = .init(repeating: AccessStream(first)) }
+
+  /// Which stream an access belongs to.
+  func stream(_ member: GroupMember) -> Int? {
+    for number in 0..<streamCount where streams[number].holds(member) { return number }
+    return nil
+  }
+
+  /// Takes an access in, unless it is too far from the others of its stream.
+  ///
+  /// - Parameter shift: what has been added to its base and index since the group's start.
+  mutating func take(_ member: GroupMember, shift: Int64, hasBranched: Bool) -> Bool {
+    var number = stream(member)
+    if number == nil {
+      // Behind a branch there may be a pointer to nothing.
+      guard streamCount < Self.mostStreams, !hasBranched else { return false }
+      streams[streamCount] = AccessStream(member)
+      number = streamCount
+      streamCount += 1
+    }
+    guard let number,
+      streams[number].widen(member, shift: shift, hasBranched: hasBranched)
+    else { return false }
+    memberCount += 1
+    if number != last { runCount += 1 }
+    last = number
+    return true
+  }
+
+  /// Roughly how many micro-operations it saves over a look-up for each run of accesses to a stream.
+  var benefit: Int {
+    streamCount == 1 ? 0 : 5 * (runCount - streamCount) - streamCount - (runCount - 1) - 4
+  }
+}
+
+/// The accesses of a group off one base and index.
+struct AccessStream {
   private static let maximumSpan: Int64 = 1024
 
   let base: UInt8
   let index: UInt8
   let scale: UInt8
-  /// The bytes accessed, counted from base and index as they are at the start.
-  var low = Int64.max
-  var high = Int64.min
-  /// What has been added to base and index.
-  var shift: Int64 = 0
-  var hasStore = false
-  var usesVectors = false
+  /// The bytes accessed, counted from base and index as they are at the group's start.
+  private(set) var low = Int64.max
+  private(set) var high = Int64.min
+  private(set) var hasStore = false
   /// Where operands of 16 aligned bytes lie, modulo 16.
-  var alignment: Int64?
-  var memberCount = 0
-  /// Instructions up to and including the last member.
-  var count = 0
+  private(set) var alignment: Int64?
 
-  /// The linear range of an access counted from the group's start.
-  mutating func widen(_ displacement: Int64, _ size: Int) -> Bool {
-    let start = displacement &+ shift
+  init(_ member: GroupMember) {
+    base = member.base
+    index = member.index
+    scale = member.scale
+  }
+
+  func holds(_ member: GroupMember) -> Bool {
+    member.base == base && member.index == index && member.scale == scale
+  }
+
+  fileprivate mutating func widen(_ member: GroupMember, shift: Int64, hasBranched: Bool) -> Bool {
+    // A page that is only read would be opened for a store that may not come.
+    guard !member.isStore || hasStore || !hasBranched else { return false }
+    let start = member.displacement &+ shift
+    if member.isAligned {
+      if let alignment, alignment != start & 15 { return false }
+      alignment = start & 15
+    }
     let newLow = min(low, start)
-    let newHigh = max(high, start &+ Int64(size))
+    let newHigh = max(high, start &+ Int64(member.size))
     guard newHigh &- newLow <= Self.maximumSpan, abs(newLow) < 1 << 30 else { return false }
     low = newLow
     high = newHigh
+    hasStore = hasStore || member.isStore
     return true
   }
+}
+
+/// What became of the general registers since a group's start.
+struct RegisterShifts {
+  /// The constants added to each.
+  private var constants = InlineArray<16, Int64>(repeating: 0)
+  /// Those of which nothing is known.
+  private var unknown: UInt32 = 0
+
+  /// What was added to an access's base and index; `nil` if that is not known.
+  func shift(_ member: GroupMember) -> Int64? {
+    var sum: Int64 = 0
+    if member.base < 16 {
+      if unknown >> UInt32(member.base) & 1 != 0 { return nil }
+      sum = constants[Int(member.base)]
+    }
+    if member.index < 16 {
+      if unknown >> UInt32(member.index) & 1 != 0 { return nil }
+      sum &+= constants[Int(member.index)] << Int64(member.scale)
+    }
+    return sum
+  }
+
+  mutating func add(_ constant: Int64, to register: UInt8) {
+    constants[Int(register)] &+= constant
+    if abs(constants[Int(register)]) >= 4096 { unknown |= 1 << UInt32(register) }
+  }
+
+  mutating func forget(_ registers: UInt32) { unknown |= registers }
 }
 
 /// An instruction that accesses memory in a group.
@@ -62,46 +151,44 @@ extension BlockEmitter {
     // SAFETY: the plan has `total` instructions.
     let plan = unsafe translator.plan
     guard let first = unsafe groupMember(plan[index].instruction, index) else { return nil }
-    var group = AccessGroup(base: first.base, index: first.index, scale: first.scale)
+    var group = AccessGroup(first)
+    var best = group
+    var shifts = RegisterShifts()
     var position = index
     var hasBranched = false
     var usesVectors = false
     while position < total, position - index < AccessGroup.maximumCount {
       let i = unsafe plan[position].instruction
-      var isLast = false
-      if let member = groupMember(i, position) {
-        guard member.base == group.base, member.index == group.index, member.scale == group.scale,
-          // A page that is only read would be opened for a store that may not come.
-          !member.isStore || group.hasStore || !hasBranched
+      if let member = position == index ? first : groupMember(i, position) {
+        guard let shift = shifts.shift(member),
+          group.take(member, shift: shift, hasBranched: hasBranched)
         else { break }
-        if member.isAligned {
-          let low = (member.displacement &+ group.shift) & 15
-          if let alignment = group.alignment, alignment != low { break }
-          guard group.widen(member.displacement, member.size) else { break }
-          group.alignment = low
-        } else {
-          guard group.widen(member.displacement, member.size) else { break }
-        }
-        group.hasStore = group.hasStore || member.isStore
         usesVectors = usesVectors || member.isVector
-        // They are loaded before the look-up, for both ways on.
+        // They are loaded before the look-ups, for both ways on.
         group.usesVectors = usesVectors
-        group.shift &+= member.stackShift
-        group.memberCount += 1
         group.count = position - index + 1
-        isLast = member.isLast || writes(i, group.base) || writes(i, group.index)
-      } else if let constant = addedConstant(i, group) {
-        group.shift &+= constant
-        guard abs(group.shift) < 4096 else { break }
+        if group.benefit >= best.benefit { best = group }
+        if member.isLast { break }
+        note(i, member, &shifts)
       } else {
-        guard isGroupFiller(i), !writes(i, group.base), !writes(i, group.index) else { break }
+        guard isGroupFiller(i) else { break }
         if isVectorFiller(i) { usesVectors = true }
         if i.operation == .jcc { hasBranched = true }
+        note(i, nil, &shifts)
       }
-      if isLast { break }
       position += 1
     }
-    return group.memberCount > 1 ? group : nil
+    return best.memberCount > 1 ? best : nil
+  }
+
+  /// Notes what an instruction in a group does to the registers.
+  func note(_ i: Instruction, _ member: GroupMember?, _ shifts: inout RegisterShifts) {
+    if let member {
+      if member.stackShift != 0 { shifts.add(member.stackShift, to: 4) }
+    } else if let constant = addedConstant(i) {
+      return shifts.add(constant, to: i.operands[0].number)
+    }
+    shifts.forget(writtenRegisters(i))
   }
 
   /// What an instruction of the plan is to a group; `nil` if it accesses no memory or cannot be in one.
@@ -167,13 +254,12 @@ extension BlockEmitter {
     return nil
   }
 
-  /// The constant that an instruction on registers adds to what a group counts from; `nil` if it does anything else.
-  func addedConstant(_ i: Instruction, _ group: AccessGroup) -> Int64? {
+  /// The constant that an instruction on registers adds to its first operand; `nil` if it does anything else.
+  private func addedConstant(_ i: Instruction) -> Int64? {
     let target = i.operands[0]
-    guard target.kind == .general, Int(target.byteCount) == stackWidth, target.number < 16,
-      target.number == group.base || target.number == group.index,
-      group.base < 16, isGroupFiller(i)
-    else { return nil }
+    guard target.kind == .general, Int(target.byteCount) == stackWidth, target.number < 16 else {
+      return nil
+    }
     var constant: Int64
     switch i.operation {
     case .add where i.operands[1].kind == .immediate: constant = i.immediate
@@ -185,11 +271,7 @@ extension BlockEmitter {
       constant = i.displacement
     default: return nil
     }
-    guard abs(constant) < 4096 else { return nil }
-    if target.number == group.index { constant <<= Int64(group.scale) }
-    // Both at once.
-    if group.base == group.index { return nil }
-    return constant
+    return abs(constant) < 4096 ? constant : nil
   }
 
   /// Whether an instruction on registers can stand between members: it needs no scratch register but RCX, and
@@ -238,16 +320,18 @@ extension BlockEmitter {
 
   /// Whether an instruction writes a register.
   func writes(_ i: Instruction, _ register: UInt8) -> Bool {
-    if register >= 16 { return false }
-    if i.operation == .cbw, register == 0 { return true }
-    if i.operation == .cwd, register == 2 { return true }
+    register < 16 && writtenRegisters(i) >> UInt32(register) & 1 != 0
+  }
+
+  /// The general registers that an instruction writes, as its operands say; bit 0 is RAX.
+  private func writtenRegisters(_ i: Instruction) -> UInt32 {
+    var registers: UInt32 = i.operation == .cbw ? 1 : (i.operation == .cwd ? 4 : 0)
     for position in 0..<4 {
       let operand = i.operands[position]
       if operand.kind == .general, operand.access.writes {
-        let number = operand.number >= 16 ? operand.number - 16 : operand.number
-        if number == register { return true }
+        registers |= 1 << UInt32(operand.number & 15)
       }
     }
-    return false
+    return registers
   }
 }

@@ -1,17 +1,16 @@
 import X86
 import X86Decoder
 
-/// A group that its look-up did not find in one page: its instructions one by one, out of line.
+/// A group of which a look-up did not find its stream in one page: its instructions one by one, out of line.
 @safe struct PutOffGroup {
-  /// The rel32s that lead there: of the look-up and of the check of alignment.
-  var place: UnsafeMutablePointer<UInt8>
-  var alignmentPlace: UnsafeMutablePointer<UInt8>?
+  /// The rel32s that lead there: of the streams' look-ups and of their checks of alignment.
+  var places: InlineArray<6, UnsafeMutablePointer<UInt8>?> = unsafe .init(repeating: nil)
   /// Where code goes on afterwards; `nil` if nothing follows the group.
   var end: UnsafeMutablePointer<UInt8>?
   var index: Int
   var count: Int
-  var source: FlagSource
-  var flagsInHost: Bool
+  var source = FlagSource.none
+  var flagsInHost = true
   var executed: Int
 }
 
@@ -20,56 +19,64 @@ extension BlockEmitter {
   mutating func emitGroup(_ group: AccessGroup) -> Bool {
     if group.usesVectors { loadVectors() }
     let start = index
-    let first = executed
+    var putOff = unsafe PutOffGroup(index: start, count: group.count, executed: executed)
     effect = .none
-    emitGroupAddress(group)
-    let place = unsafe emitRunLookUp(size: Int(group.high - group.low), isWrite: group.hasStore)
-    let (source, flagsInHost) = (source, flagsInHost)
-    code.address(Host.r14, base: Host.r14, index: Host.rcx, 0)
-    var alignmentPlace: UnsafeMutablePointer<UInt8>?
-    if let alignment = group.alignment {
-      unsafe alignmentPlace = emitAlignmentCheck((alignment - group.low) & 15)
+    // The first access is of the first stream.
+    for number in (0..<group.streamCount).reversed() {
+      let stream = group.streams[number]
+      emitAddress(stream)
+      let place = unsafe emitRunLookUp(
+        size: Int(stream.high - stream.low), isWrite: stream.hasStore)
+      unsafe putOff.places[2 * number] = place
+      code.address(Host.r14, base: Host.r14, index: Host.rcx, 0)
+      if let alignment = stream.alignment {
+        unsafe putOff.places[2 * number + 1] =
+          emitAlignmentCheck((alignment - stream.low) & 15)
+      }
+      if group.streamCount > 1 { code.store(Host.r14, .state(StateOffset.stream(number))) }
     }
+    (putOff.source, putOff.flagsInHost) = (source, flagsInHost)
     isInGroup = true
-    var shift: Int64 = 0
+    var current = 0
+    var shifts = RegisterShifts()
     var hasEnded = false
     for number in start..<start + group.count {
       let i = begin(number)
       let member = groupMember(i, number)
       if member?.stackShift ?? 0 == 0 { flushStack() }
-      prepareFlags(i)
-      if let member {
-        let displacement = Int32(truncatingIfNeeded: member.displacement + shift - group.low)
-        hasEnded = emitMember(i, .base(Host.r14, displacement))
-        shift += member.stackShift
-      } else {
-        shift += addedConstant(i, group) ?? 0
-        if emit(i) == .refused { groupsAreRefused = true }
+      if let member, let stream = group.stream(member), stream != current {
+        code.load(Host.r14, .state(StateOffset.stream(stream)))
+        current = stream
       }
+      prepareFlags(i)
+      if let member, let shift = shifts.shift(member) {
+        let displacement = member.displacement + shift - group.streams[current].low
+        hasEnded = emitMember(i, .base(Host.r14, Int32(truncatingIfNeeded: displacement)))
+      } else if emit(i) == .refused {
+        groupsAreRefused = true
+      }
+      note(i, member, &shifts)
       finishFlags(i)
       executed += 1
     }
     flushStack()
     isInGroup = false
-    putOffGroups.append(
-      unsafe PutOffGroup(
-        place: place, alignmentPlace: alignmentPlace, end: hasEnded ? nil : code.cursor,
-        index: start, count: group.count, source: source, flagsInHost: flagsInHost,
-        executed: first))
+    unsafe putOff.end = hasEnded ? nil : code.cursor
+    putOffGroups.append(putOff)
     return hasEnded
   }
 
-  /// The linear address of a group's lowest byte, in R14.
-  private mutating func emitGroupAddress(_ group: AccessGroup) {
-    if group.base == Instruction.ripRegister {
+  /// The linear address of a stream's lowest byte, in R14.
+  private mutating func emitAddress(_ stream: AccessStream) {
+    if stream.base == Instruction.ripRegister {
       code.load(Host.r14, .state(StateOffset.codePage))
-      return emitAdd(group.low, isWide: is64Bit)
+      return emitAdd(stream.low, isWide: is64Bit)
     }
-    let base = fetch(group.base, into: Host.r14)
-    let index = group.index < 16 ? fetch(group.index, into: Host.rcx) : 4
+    let base = fetch(stream.base, into: Host.r14)
+    let index = stream.index < 16 ? fetch(stream.index, into: Host.rcx) : 4
     code.address(
-      Host.r14, base: base, index: index, scale: group.scale,
-      Int32(truncatingIfNeeded: group.low), isWide: is64Bit)
+      Host.r14, base: base, index: index, scale: stream.scale,
+      Int32(truncatingIfNeeded: stream.low), isWide: is64Bit)
   }
 
   /// With a host address in R14: jumps unless the address that lies `distance` bytes further is a multiple of 16.
@@ -134,8 +141,9 @@ extension BlockEmitter {
   /// Emits the groups that were put off, instruction by instruction.
   mutating func emitPutOffGroups() {
     for item in putOffGroups {
-      unsafe Assembler.patch(item.place, code.cursor)
-      if let place = unsafe item.alignmentPlace { unsafe Assembler.patch(place, code.cursor) }
+      for number in unsafe item.places.indices {
+        if let place = unsafe item.places[number] { unsafe Assembler.patch(place, code.cursor) }
+      }
       emitSingly(
         item.index..<item.index + item.count, executed: item.executed, item.source,
         flagsInHost: item.flagsInHost)

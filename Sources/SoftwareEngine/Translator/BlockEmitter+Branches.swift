@@ -41,6 +41,12 @@ extension BlockEmitter {
 
   mutating func emitConditionalJump(_ i: Instruction) -> Outcome {
     guard isNear(i), let target = target(i) else { return .refused }
+    if isRepeated {
+      code.bytes(0x0F, 0x80 | (i.opcode & 15) ^ 1)
+      let place = unsafe code.displacement(to: nil)
+      unsafe addPendingEdge(place, executed: executed + 1, target: Int32(nextOffset))
+      return .emitted
+    }
     if Int(target) <= blockOffset {
       // A loop: the edge stands in line, and the way out of the loop jumps over it.
       code.bytes(0x0F, 0x80 | (i.opcode & 15) ^ 1)
@@ -53,6 +59,13 @@ extension BlockEmitter {
     let place = unsafe code.displacement(to: nil)
     unsafe addPendingEdge(place, executed: executed + 1, target: target)
     return .emitted
+  }
+
+  /// Whether the block's first instruction follows the current one, in a loop that the plan repeats.
+  private var isRepeated: Bool {
+    // SAFETY: the plan has an instruction more than it has.
+    let next = unsafe translator.plan + index + 1
+    return unsafe next.pointee.instruction.length > 0 && Int(next.pointee.offset) == blockOffset
   }
 
   mutating func emitJump(_ i: Instruction) -> Outcome {

@@ -141,7 +141,9 @@ import X86Decoder
       if outcome == .ended { return }
       if outcome == .refused, i.traits.contains(.changesControlFlow) { break }
     }
-    emitEdge(executed: executed, target: Int32(nextOffset))
+    // SAFETY: the plan has `total` instructions.
+    let next = unsafe number < total ? Int(translator.plan[number].offset) : nextOffset
+    emitEdge(executed: executed, target: Int32(next))
   }
 
   /// Turns to an instruction of the plan.

@@ -42,11 +42,27 @@ extension CPU {
         break
       }
       if last.traits.contains(.changesControlFlow), last.operation != .jcc { break }
+      let turns = turns(last, end: position, count, start: start)
+      if turns > 1 {
+        for turn in 1..<turns { unsafe (plan + turn * count).initialize(from: plan, count: count) }
+        count *= turns
+        break
+      }
     }
     unsafe (plan + count).initialize(to: PlannedInstruction(instruction: .empty, offset: 0))
     unsafe outlook(plan, count)
     return count
   }
+
+  /// How often the plan repeats its `count` instructions, the last of which may branch back to the first: one look for
+  /// attention serves all turns of a short loop, and one TLB look-up may.
+  private func turns(_ last: Instruction, end: Int, _ count: Int, start: Int) -> Int {
+    guard last.operation == .jcc, Int64(end) &+ last.immediate == Int64(start) else { return 1 }
+    return min(Self.mostTurns, min(Self.mostRepeated, env.maximumBlockLength) / count)
+  }
+
+  private static let mostTurns = 4
+  private static let mostRepeated = 64
 
   /// The instruction that a block's last one branches back to, unless that is its first: the block ends before it, so that
   /// the loop is not translated twice.

@@ -35,6 +35,8 @@ struct TranslationState {
   var count: UInt64 = 0
   /// R14 at exit.
   var scratch: UInt64 = 0
+  /// The host addresses of an access group's streams.
+  var streams: InlineArray<3, UInt64> = .init(repeating: 0)
   /// What PUSHF needs to remember.
   var linear: UInt64 = 0
   var signMask: UInt64 = 1 << 63
@@ -87,6 +89,7 @@ enum StateOffset {
   static let savedFlags = field(\.savedFlags)
   static func copy(_ number: UInt8) -> Int { field(\.copies) + Int(number) * 8 }
   static let count = field(\.count)
+  static func stream(_ number: Int) -> Int { field(\.streams) + number * 8 }
   static let scratch = field(\.scratch)
   static let temporary = field(\.temporary)
   static let linear = field(\.linear)
