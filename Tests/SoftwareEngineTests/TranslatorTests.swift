@@ -129,6 +129,20 @@ import X86Decoder
       + bytes.map { UInt64($0) }
   }
 
+  /// Translated code leaves such a branch to the interpreter, in each turn of a loop.
+  @Test func `a branch back that truncates EIP falls through`() throws {
+    let fixture = try EngineFixture(
+      cpuid: HostOracleDifferentialTests.table, execution: .translator)
+    var registers = [UInt64](repeating: 0, count: 16)
+    registers[1] = 1
+    // loop: dec ecx; jnz loop, with 16 bits; hlt
+    try fixture.enter32BitMode([0x49, 0x66, 0x75, 0xFC, 0xF4], registers: registers)
+    try fixture.cpu.setInstructionBudget(1000)
+    #expect(try "\(fixture.run())" == "halt")
+    #expect(try fixture.cpu.saveState().generalRegisters[1] == 0)
+    #expect(fixture.cpu.retiredInstructionCount == 3)
+  }
+
   @Test func `kicks at any moment change nothing`() throws {
     let expected = try run(Self.loop, .interpreter)
     #expect(expected[12] != 0)

@@ -139,7 +139,10 @@ import X86Decoder
       executed += 1
       number += 1
       if outcome == .ended { return }
-      if outcome == .refused, i.traits.contains(.changesControlFlow) { break }
+      if outcome == .refused, i.traits.contains(.changesControlFlow) {
+        // A repeated loop's next instruction in the plan is not the one behind.
+        return emitEdge(executed: executed, target: Int32(nextOffset))
+      }
     }
     // SAFETY: the plan has `total` instructions.
     let next = unsafe number < total ? Int(translator.plan[number].offset) : nextOffset
