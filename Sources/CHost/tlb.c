@@ -9,8 +9,7 @@ static inline uint64_t invalid_tag(unsigned index) {
 }
 
 GENERAL_REGISTERS_ONLY
-static inline void enter_first(void *sets, chost_tlb_level2 *level2,
-                                                               const chost_tlb_line *line) {
+static inline void enter_first(void *sets, chost_tlb_level2 *level2, const chost_tlb_line *line) {
   unsigned set = line->page & 3;
   uint64_t tag = 0 - (line->page & ~4095ull);
   unsigned index = (line->page >> 12) % chost_tlb_set_entries;
@@ -38,17 +37,17 @@ GENERAL_REGISTERS_ONLY
 void chost_tlb_enter(void *sets, chost_tlb_level2 *level2, uint64_t linear, chost_tlb_line line) {
   chost_tlb_line *lines = level2->lines + chost_tlb_line_index(linear);
   line.generation = line.page & 8 ? level2->global_generation : level2->local_generation;
+  // Its own line, else one that holds nothing, else the next in turn.
   chost_tlb_line *victim = lines + (level2->next_way++ % chost_tlb_ways);
   for (int way = 0; way < chost_tlb_ways; way++) {
     uint32_t current =
         lines[way].page & 8 ? level2->global_generation : level2->local_generation;
-    if (lines[way].generation != current) victim = lines + way;
-  }
-  for (int way = 0; way < chost_tlb_ways; way++) {
-    uint32_t current =
-        lines[way].page & 8 ? level2->global_generation : level2->local_generation;
-    if (lines[way].generation == current && (lines[way].page & ~12ull) == (line.page & ~12ull))
+    if (lines[way].generation != current) {
       victim = lines + way;
+    } else if ((lines[way].page & ~12ull) == (line.page & ~12ull)) {
+      victim = lines + way;
+      break;
+    }
   }
   *victim = line;
   enter_first(sets, level2, &line);

@@ -143,6 +143,28 @@ import X86Decoder
     #expect(fixture.cpu.retiredInstructionCount == 3)
   }
 
+  /// LEA from the end of an instruction, and ADD of a constant whose flags are had again behind a load: both take sums
+  /// that a displacement does not hold.
+  @Test(arguments: [ExecutionTier.interpreter, .translator])
+  func `constants at the ends of their range are added`(tier: ExecutionTier) throws {
+    let fixture = try EngineFixture(cpuid: HostOracleDifferentialTests.table, execution: tier)
+    var registers = [UInt64](repeating: 0, count: 16)
+    registers[0] = 0x8000_0000
+    registers[6] = EngineFixture.dataAddress
+    // lea rdi, [rip + 2^31 - 1]; add rax, -2^31; mov rbx, [rsi]; lahf; hlt
+    let code: [UInt8] = [
+      0x48, 0x8D, 0x3D, 0xFF, 0xFF, 0xFF, 0x7F, 0x48, 0x05, 0, 0, 0, 0x80, 0x48, 0x8B, 0x1E, 0x9F,
+      0xF4,
+    ]
+    try fixture.enter64BitMode(code, registers: registers)
+    #expect(try "\(fixture.run())" == "halt")
+    let state = try fixture.cpu.saveState()
+    let end = state.instructionPointer - UInt64(code.count) + 7
+    #expect(state.generalRegisters[7] == end + 0x7FFF_FFFF)
+    // ZF, PF and CF.
+    #expect(state.generalRegisters[0] == 0x4700)
+  }
+
   @Test func `kicks at any moment change nothing`() throws {
     let expected = try run(Self.loop, .interpreter)
     #expect(expected[12] != 0)

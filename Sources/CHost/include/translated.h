@@ -24,9 +24,10 @@ enum {
   chost_key_user = 1 << 2,
   chost_key_override = 1 << 3,
 
-  chost_jump_entries = 1 << 17,
-  // The lowest bit of an address that selects an entry: few targets lie within 8 bytes of one another, and code is long.
-  chost_jump_shift = 3,
+  chost_jump_entries = 1 << 18,
+  // The lowest bit of an address that selects an entry. A call behind another returns 5 bytes further; few targets lie
+  // closer.
+  chost_jump_shift = 2,
   // Arrays of a table of targets of indirect branches (`JumpTable` in Swift says what they hold).
   chost_jump_tags = 0,
   chost_jump_targets = 8 * chost_jump_entries,

@@ -340,6 +340,7 @@ enum TLBEntryFlags {
       for page in stride(from: first, through: first + byteCount - 4096, by: 4096) {
         flushSmall(page: page)
       }
+      largePages.forget(from: first, byteCount: byteCount)
     }
   }
 
@@ -358,9 +359,9 @@ enum TLBEntryFlags {
 private struct LargePages {
   /// A flush of larger ones is one of everything.
   static let mostBytes: UInt64 = 4 << 20
-  private static let regionShift: UInt64 = 21
-  /// A bit for each region of 2 MiB, hashed.
-  private var regions = InlineArray<512, UInt64>(repeating: 0)
+  private static let regionBytes: UInt64 = 2 << 20
+  /// By hash: the number of a region, plus one; 0 for none, ~0 for several.
+  private var regions = InlineArray<1024, UInt64>(repeating: 0)
   /// Of the largest of up to `mostBytes`.
   private var byteCount: UInt64 = 0
   /// The smallest power-of-two range that holds all larger ones.
@@ -368,19 +369,16 @@ private struct LargePages {
   private var mask: UInt64 = 0
   private var hasLarger = false
 
-  private func bit(_ linear: UInt64) -> (word: Int, bit: UInt64) {
-    let region = linear >> Self.regionShift
-    let hash = (region ^ region >> 15) & 32767
-    return (Int(hash >> 6), 1 << (hash & 63))
-  }
+  private static func slot(_ region: UInt64) -> Int { Int((region ^ region >> 10) & 1023) }
 
   mutating func note(_ linear: UInt64, byteCount count: UInt64) {
     let first = linear & ~(count &- 1)
     guard count > Self.mostBytes else {
       byteCount = max(byteCount, count)
-      for offset in stride(from: 0, to: count, by: 1 << Self.regionShift) {
-        let (word, bit) = bit(first + offset)
-        regions[word] |= bit
+      for offset in stride(from: 0, to: count, by: Int(Self.regionBytes)) {
+        let region = (first + offset) / Self.regionBytes + 1
+        let slot = Self.slot(region)
+        if regions[slot] != region { regions[slot] = regions[slot] == 0 ? region : ~0 }
       }
       return
     }
@@ -398,8 +396,17 @@ private struct LargePages {
   /// The bytes, aligned to as many, that a large page around an address may have; 0 for none.
   func span(_ linear: UInt64) -> UInt64 {
     if hasLarger, (linear ^ base) & mask == 0 { return Self.mostBytes + 1 }
-    let (word, bit) = bit(linear)
-    return regions[word] & bit == 0 ? 0 : byteCount
+    let region = linear / Self.regionBytes + 1
+    let noted = regions[Self.slot(region)]
+    return noted == region || noted == ~0 ? byteCount : 0
+  }
+
+  /// Nothing of the large pages in a range is held any more.
+  mutating func forget(from first: UInt64, byteCount: UInt64) {
+    for offset in stride(from: 0, to: byteCount, by: Int(Self.regionBytes)) {
+      let region = (first + offset) / Self.regionBytes + 1
+      if regions[Self.slot(region)] == region { regions[Self.slot(region)] = 0 }
+    }
   }
 }
 

@@ -164,8 +164,10 @@ struct HostOpcode {
       byte(Host.rcx << 3 | (Host.r14 & 7))
     case .base:
       let isShort = rm.displacement >= -128 && rm.displacement < 128
-      byte((isShort ? 0x40 : 0x80) | field | rm.number & 7)
+      let isNone = rm.displacement == 0 && rm.number & 7 != 5
+      byte((isNone ? 0 : (isShort ? 0x40 : 0x80)) | field | rm.number & 7)
       if rm.number & 7 == 4 { byte(0x24) }
+      if isNone { return }
       if isShort {
         byte(UInt8(truncatingIfNeeded: rm.displacement))
       } else {
@@ -270,6 +272,18 @@ struct HostOpcode {
     }
     if isNone { return }
     if isShort { byte(UInt8(truncatingIfNeeded: displacement)) } else { word32(displacement) }
+  }
+
+  /// LEA register, [base + distance], by as many as the distance takes.
+  mutating func address(_ register: UInt8, base: UInt8, distance: Int64) {
+    var base = base
+    var left = distance
+    repeat {
+      let step = max(min(left, Int64(Int32.max)), Int64(Int32.min))
+      address(register, base: base, Int32(step))
+      base = register
+      left -= step
+    } while left != 0
   }
 
   /// MOV register, register.

@@ -363,15 +363,19 @@ extension BlockEmitter {
       emitArithmetic(0x28, source.size, Host.rcx, operand(source.b))
       emitArithmetic(0x00, source.size, Host.rcx, operand(source.b))
     case .difference:
-      code.load(Host.rcx, operand(source.a))
-      emitArithmetic(0x00, source.size, Host.rcx, operand(source.b))
+      if source.size >= 4, let a = FlagSource.host(source.a), let b = FlagSource.host(source.b) {
+        code.address(Host.rcx, base: a, index: b, 0)
+      } else {
+        code.load(Host.rcx, operand(source.a))
+        emitArithmetic(0x00, source.size, Host.rcx, operand(source.b))
+      }
       emitArithmetic(0x28, source.size, Host.rcx, operand(source.b))
-    case .sumImmediate, .differenceImmediate:
-      code.load(Host.rcx, operand(source.a))
-      if source.delta != 0 { code.address(Host.rcx, base: Host.rcx, source.delta) }
-      let isSum = source.kind == .sumImmediate
-      emitArithmetic(isSum ? 5 : 0, source.size, immediate: source.immediate, .register(Host.rcx))
-      emitArithmetic(isSum ? 0 : 5, source.size, immediate: source.immediate, .register(Host.rcx))
+    case .sumImmediate:
+      emitAddress(source, less: Int64(source.immediate))
+      emitArithmetic(0, source.size, immediate: source.immediate, .register(Host.rcx))
+    case .differenceImmediate:
+      emitAddress(source, less: -Int64(source.immediate))
+      emitArithmetic(5, source.size, immediate: source.immediate, .register(Host.rcx))
     case .shiftLeft, .shiftRight, .shiftArithmetic:
       code.load(Host.rcx, operand(source.a))
       let operation: UInt8 =
@@ -387,6 +391,11 @@ extension BlockEmitter {
       code.legacy(opcode(0xF6, source.size), 3, .register(Host.rcx))
       code.legacy(opcode(0xF6, source.size), 3, .register(Host.rcx))
     }
+  }
+
+  /// The result of an addition or subtraction less `difference`, in RCX.
+  private mutating func emitAddress(_ source: FlagSource, less difference: Int64) {
+    code.address(Host.rcx, base: load(source.a), distance: Int64(source.delta) - difference)
   }
 
   private func operand(_ number: UInt8) -> HostOperand {

@@ -47,13 +47,8 @@ extension BlockEmitter {
 
   /// Adds a constant to R14.
   mutating func emitAdd(_ value: Int64, isWide: Bool) {
-    let low = Int32(truncatingIfNeeded: value)
-    code.address(Host.r14, base: Host.r14, low, isWide: isWide)
-    // At the very ends of the range it takes two.
-    if isWide, Int64(low) != value {
-      code.address(Host.r14, base: Host.r14, Int32(truncatingIfNeeded: (value - Int64(low)) / 2))
-      code.address(Host.r14, base: Host.r14, Int32(truncatingIfNeeded: (value - Int64(low)) / 2))
-    }
+    if isWide { return code.address(Host.r14, base: Host.r14, distance: value) }
+    code.address(Host.r14, base: Host.r14, Int32(truncatingIfNeeded: value), isWide: false)
   }
 
   /// The memory operand's linear address, in R14. `false`: its segment is not plain.

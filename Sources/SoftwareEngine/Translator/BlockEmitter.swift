@@ -51,8 +51,8 @@ import X86Decoder
   var x87Loaded = false
   /// Whether the page that its x87 notes count from is noted, which is done anew where code goes on behind a site.
   var hasX87Page = false
-  /// Where the block's entry lies.
-  var entry: UnsafeMutablePointer<UInt8>
+  /// Where the block's entry for branches within the page lies.
+  private(set) var entry: UnsafeMutablePointer<UInt8>
 
   /// What became of an instruction.
   enum Outcome {
@@ -69,12 +69,8 @@ import X86Decoder
 
   // MARK: A block
 
-  /// - Parameter entry: where the block's entry lies: where `code` writes next.
-  init(
-    _ code: Assembler, _ translator: Translator, _ cpu: CPU, _ key: TranslationKey, start: Int,
-    entry: UnsafeMutablePointer<UInt8>
-  ) {
-    self.code = code
+  init(_ translator: Translator, _ cpu: CPU, _ key: TranslationKey, start: Int) {
+    unsafe code = Assembler(cursor: translator.cursor)
     self.translator = translator
     stubs = translator.stubs
     self.cpu = cpu
@@ -82,7 +78,45 @@ import X86Decoder
     blockOffset = start
     offset = start
     nextOffset = start
-    unsafe self.entry = entry
+    unsafe entry = translator.cursor
+  }
+
+  /// Emits what precedes a block of `total` instructions: the entry for indirect branches, with the linear address in R14.
+  ///
+  /// The code page is stored only if it is another one: what follows would have to wait for the target, which
+  /// branch prediction otherwise runs ahead of.
+  mutating func emitEntry(_ total: Int, isStraddling: Bool) {
+    let isSame: UnsafeMutablePointer<UInt8>
+    if !isStraddling, !key.has(TranslationKey.budgeted), overwritesFlags(total) {
+      code.address(Host.rcx, base: Host.r14, Int32(-blockOffset))
+      // cmp rcx, […]; je
+      code.legacy(
+        HostOpcode(opcode: 0x3B, isWide: true), Host.rcx, .state(StateOffset.codePage))
+      unsafe isSame = emitShortJump(0x74)
+    } else {
+      code.load(Host.rcx, .state(StateOffset.codePage))
+      code.bytes(0x48, 0xF7, 0xD1)  // not rcx
+      code.address(Host.rcx, base: Host.rcx, index: Host.r14, Int32(1 - blockOffset))
+      unsafe isSame = emitForwardCounterJump()
+      code.address(Host.rcx, base: Host.r14, Int32(-blockOffset))
+    }
+    code.store(Host.rcx, .state(StateOffset.codePage))
+    unsafe land(isSame)
+    unsafe entry = code.cursor
+  }
+
+  /// Whether a plan of `total` instructions overwrites the flags before it can be left.
+  private mutating func overwritesFlags(_ total: Int) -> Bool {
+    for number in 0..<total {
+      let i = begin(number)
+      guard isGroupFiller(i), i.traits.isDisjoint(with: [.mmx, .sse, .avx]) else { return false }
+      switch FlagEffect(i) {
+      case .none: continue
+      case .reads: return false
+      case .overwrites: return true
+      }
+    }
+    return false
   }
 
   /// Emits a plan of `total` instructions, and what of it is put off.

@@ -329,19 +329,6 @@ extension CPU {
       env.tlb.jumps.flushAll()
     }
     let start = Int(address & 4095)
-    var code = unsafe Assembler(cursor: translator.cursor)
-    let indirectEntry = unsafe code.cursor
-    // The code page is stored only if it is another one: what follows would have to wait for the target, which
-    // branch prediction otherwise runs ahead of.
-    code.load(Host.rcx, .state(StateOffset.codePage))
-    code.bytes(0x48, 0xF7, 0xD1)  // not rcx
-    code.address(Host.rcx, base: Host.rcx, index: Host.r14, Int32(1 - start))
-    code.bytes(0xE3, 0)  // jrcxz
-    let skip = unsafe code.cursor
-    code.address(Host.rcx, base: Host.r14, Int32(-start))
-    code.store(Host.rcx, .state(StateOffset.codePage))
-    let entry = unsafe code.cursor
-    unsafe (skip - 1).pointee = UInt8(truncatingIfNeeded: entry - skip)
     var total = plan(translator, start: start)
     var secondPage: UInt32?
     if total == 0 {
@@ -351,7 +338,8 @@ extension CPU {
     }
     let firstFaults = (translator.faults.count, translator.coldFaults.count)
     func emit(hasGroups: Bool) -> BlockEmitter {
-      var emitter = unsafe BlockEmitter(code, translator, self, key, start: start, entry: entry)
+      var emitter = BlockEmitter(translator, self, key, start: start)
+      emitter.emitEntry(total, isStraddling: secondPage != nil)
       if let secondPage { emitter.emitSecondPageCheck(secondPage) }
       emitter.emitBlock(total, hasGroups: hasGroups)
       return emitter
@@ -363,6 +351,8 @@ extension CPU {
       emitter = emit(hasGroups: false)
     }
     let count = emitter.blockLength
+    let indirectEntry = unsafe translator.cursor
+    let entry = unsafe emitter.entry
     unsafe translator.cursor = emitter.hotEnd.unsafelyUnwrapped
     unsafe translator.coldCursor = emitter.code.cursor
     unsafe translator.statistics.pointee.blocks &+= 1
