@@ -369,15 +369,18 @@ private struct LargePages {
   private var mask: UInt64 = 0
   private var hasLarger = false
 
-  private static func slot(_ region: UInt64) -> Int { Int((region ^ region >> 10) & 1023) }
+  /// The number of an address's region, plus one, and where it is noted.
+  private static func region(_ linear: UInt64) -> (region: UInt64, slot: Int) {
+    let region = linear / regionBytes + 1
+    return (region, Int((region ^ region >> 10) & 1023))
+  }
 
   mutating func note(_ linear: UInt64, byteCount count: UInt64) {
     let first = linear & ~(count &- 1)
     guard count > Self.mostBytes else {
       byteCount = max(byteCount, count)
       for offset in stride(from: 0, to: count, by: Int(Self.regionBytes)) {
-        let region = (first + offset) / Self.regionBytes + 1
-        let slot = Self.slot(region)
+        let (region, slot) = Self.region(first + offset)
         if regions[slot] != region { regions[slot] = regions[slot] == 0 ? region : ~0 }
       }
       return
@@ -396,16 +399,15 @@ private struct LargePages {
   /// The bytes, aligned to as many, that a large page around an address may have; 0 for none.
   func span(_ linear: UInt64) -> UInt64 {
     if hasLarger, (linear ^ base) & mask == 0 { return Self.mostBytes + 1 }
-    let region = linear / Self.regionBytes + 1
-    let noted = regions[Self.slot(region)]
-    return noted == region || noted == ~0 ? byteCount : 0
+    let (region, slot) = Self.region(linear)
+    return regions[slot] == region || regions[slot] == ~0 ? byteCount : 0
   }
 
   /// Nothing of the large pages in a range is held any more.
   mutating func forget(from first: UInt64, byteCount: UInt64) {
     for offset in stride(from: 0, to: byteCount, by: Int(Self.regionBytes)) {
-      let region = (first + offset) / Self.regionBytes + 1
-      if regions[Self.slot(region)] == region { regions[Self.slot(region)] = 0 }
+      let (region, slot) = Self.region(first + offset)
+      if regions[slot] == region { regions[slot] = 0 }
     }
   }
 }

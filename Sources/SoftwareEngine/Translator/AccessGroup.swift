@@ -278,6 +278,8 @@ extension BlockEmitter {
   /// cannot leave but by an edge.
   func isGroupFiller(_ i: Instruction) -> Bool {
     guard !i.prefixes.contains(.lock), cpu.env.features.contains(i.feature) else { return false }
+    // With 16-bit addressing even a NOP is refused.
+    if i.hasMemoryOperand, i.addressSize == 2 { return false }
     switch i.operation {
     case .nop, .endbr: return true
     case .prefetch, .prefetchw: return true
