@@ -14,8 +14,7 @@ struct ForeignFormatTests {
     process.executableURL = URL(fileURLWithPath: try #require(program(words[0])))
     process.arguments = Array(words.dropFirst())
     try process.run()
-    process.waitUntilExit()
-    try #require(process.terminationStatus == 0)
+    try #require(process.waitUntilEnded() == 0)
   }
 
   private func perform(_ disk: any BlockBackend, _ request: BlockRequest) async throws {

@@ -47,9 +47,8 @@ func run(_ program: String, _ arguments: [String], succeeds: Bool = true) throws
   process.standardInput = FileHandle.nullDevice
   try process.run()
   let output = pipe.fileHandleForReading.readDataToEndOfFile()
-  process.waitUntilExit()
   let result = ProcessResult(
-    status: process.terminationStatus, output: String(decoding: output, as: UTF8.self))
+    status: process.waitUntilEnded(), output: String(decoding: output, as: UTF8.self))
   if succeeds && result.status != 0 {
     Issue.record("\(program) \(arguments.joined(separator: " ")): \(result.output)")
   }

@@ -53,7 +53,7 @@ final class NBDTestServer {
   func kill() {
     guard let process else { return }
     Foundation.kill(process.processIdentifier, SIGKILL)
-    process.waitUntilExit()
+    process.waitUntilEnded()
     try? FileManager.default.removeItem(atPath: socket)
     self.process = nil
   }

@@ -74,15 +74,15 @@ import Testing
     let transfer = try #require(begun)
     let isCleared = Mutex(false)
     let disk = disk
-    let clearing = Task.detached {
-      try disk.perform(.discard(offset: 0, byteCount: Self.cluster))
-      isCleared.withLock { $0 = true }
+    let clearing = try HostThread(name: "clearing") {
+      let result = Result { try disk.perform(.discard(offset: 0, byteCount: Self.cluster)) }
+      isCleared.withLock { $0 = (try? result.get()) != nil }
     }
     try await Task.sleep(for: .milliseconds(100))
     #expect(!isCleared.withLock { $0 })
     #expect(disk.beginDirect(read(0)) == nil, "who came first goes first")
     disk.endDirect(transfer)
-    try await clearing.value
+    clearing.join()
     #expect(isCleared.withLock { $0 })
     try disk.close()
   }
