@@ -1,6 +1,7 @@
 import DeviceModel
 import Foundation
 import HostSystem
+import MartletTesting
 import Testing
 
 @testable import DiskImages

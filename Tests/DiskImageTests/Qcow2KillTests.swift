@@ -1,6 +1,7 @@
 import Foundation
 import HammerPlan
 import HostSystem
+import MartletTesting
 import Testing
 
 @testable import DiskImages

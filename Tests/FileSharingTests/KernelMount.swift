@@ -1,6 +1,7 @@
 import FileSharing
 import Foundation
 import HostSystem
+import MartletTesting
 
 /// A folder that this host's own FUSE driver has mounted: requests come from the kernel, and go to a server.
 final class KernelMount: Sendable {
@@ -53,7 +54,6 @@ final class KernelMount: Sendable {
     process.standardError = pipe
     try process.run()
     let output = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return (String(decoding: output, as: UTF8.self), process.terminationStatus)
+    return (String(decoding: output, as: UTF8.self), process.waitUntilEnded())
   }
 }
