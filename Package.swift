@@ -165,14 +165,14 @@ let package = Package(
       ["Paravirtualization", "DeviceModel", "MachineTypes", "GuestMemory", "X86", "MartletTesting"]),
     tests(
       "BootTests",
-      ["BootLoaders", "FirmwareTables", "GuestMemory", "MachineTypes", "X86"]),
+      ["BootLoaders", "FirmwareTables", "GuestMemory", "MachineTypes", "X86", "MartletTesting"]),
     tests(
       "MartletTests",
       [
         "Martlet", "MartletCLI", "MartletTesting", "DeviceModel", "EngineInterface",
         "HostSystem", "MachineTypes", "X86", argumentParser,
       ]),
-    tests("GuestBootTests", ["Martlet", "HostSystem", "DiskImages"]),
+    tests("GuestBootTests", ["Martlet", "HostSystem", "DiskImages", "MartletTesting"]),
   ]
 )
 

@@ -1,5 +1,6 @@
 import FirmwareTables
 import Foundation
+import MartletTesting
 import Testing
 
 /// A program that checks our tables from outside, run in a folder of its own.
@@ -39,8 +40,7 @@ struct ExternalTool {
     process.standardError = pipe
     try process.run()
     let data = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return (process.terminationStatus, String(decoding: data, as: UTF8.self))
+    return (process.waitUntilEnded(), String(decoding: data, as: UTF8.self))
   }
 }
 

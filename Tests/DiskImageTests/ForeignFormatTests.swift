@@ -10,14 +10,6 @@ private let qemuNBD = program("qemu-nbd")
 
 @Suite(.enabled(if: qemuNBD != nil && program("qemu-img") != nil, "needs qemu-utils"))
 struct ForeignFormatTests {
-  private func run(_ words: [String]) throws {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: try #require(program(words[0])))
-    process.arguments = Array(words.dropFirst())
-    try process.run()
-    try #require(process.waitUntilEnded() == 0)
-  }
-
   private func perform(_ disk: any BlockBackend, _ request: BlockRequest) async throws {
     try await withCheckedThrowingContinuation { continuation in
       disk.submit(request) { continuation.resume(with: $0) }
@@ -31,7 +23,7 @@ struct ForeignFormatTests {
     // A comma is a separator in QEMU's options.
     let path = FileManager.default.temporaryDirectory
       .appending(path: "martlet-\(UUID().uuidString),1.\(pathExtension)").path()
-    try run(["qemu-img", "convert", "-f", "raw", "-O", driver, raw.path, path])
+    try run("qemu-img", ["convert", "-f", "raw", "-O", driver, raw.path, path])
     return (path, bytes)
   }
 

@@ -72,18 +72,20 @@ import Testing
   @Test func `clusters stay where they are until the transfer ends`() async throws {
     let begun = disk.beginDirect(read(0))
     let transfer = try #require(begun)
-    let isCleared = Mutex(false)
+    let cleared = Mutex<Result<Void, BlockError>?>(nil)
     let disk = disk
     let clearing = try HostThread(name: "clearing") {
-      let result = Result { try disk.perform(.discard(offset: 0, byteCount: Self.cluster)) }
-      isCleared.withLock { $0 = (try? result.get()) != nil }
+      let result = Result { () throws(BlockError) in
+        try disk.perform(.discard(offset: 0, byteCount: Self.cluster))
+      }
+      cleared.withLock { $0 = result }
     }
     try await Task.sleep(for: .milliseconds(100))
-    #expect(!isCleared.withLock { $0 })
+    #expect(cleared.withLock { $0 } == nil)
     #expect(disk.beginDirect(read(0)) == nil, "who came first goes first")
     disk.endDirect(transfer)
     clearing.join()
-    #expect(isCleared.withLock { $0 })
+    try #require(cleared.withLock { $0 }).get()
     try disk.close()
   }
 }

@@ -53,7 +53,7 @@ import Testing
     let output = String(
       decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     #expect(!output.contains("failed"), "\(output)")
-    #expect(process.waitUntilEnded() == SIGKILL)
+    #expect(process.waitUntilEnded() == -SIGKILL)
     // A line that is not complete is not to be believed.
     return output.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
       .last.flatMap { Int($0) }

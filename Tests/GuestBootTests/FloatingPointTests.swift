@@ -1,5 +1,6 @@
 import Foundation
 import Martlet
+import MartletTesting
 import Testing
 
 extension GuestBootTests {
@@ -98,10 +99,8 @@ struct GuestProgram {
     process.standardOutput = output
     try process.run()
     let data = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else {
-      throw ProgramFailure(command: command, status: process.terminationStatus)
-    }
+    let status = process.waitUntilEnded()
+    guard status == 0 else { throw ProgramFailure(command: command, status: status) }
     return String(decoding: data, as: UTF8.self)
   }
 }

@@ -1,7 +1,7 @@
 public import Foundation
 
 extension Process {
-  /// Waits until the process has ended, and returns its exit status, or the signal that ended it.
+  /// Waits until the process has ended, and returns its exit status, or the signal that ended it, negative.
   ///
   /// `waitUntilExit` waits for the other end of a socket to close, which a server that libnbd starts at the same moment
   /// inherits: it then waits for that server too, whose test may wait for this thread.
@@ -12,8 +12,9 @@ extension Process {
       if errno == EINTR { continue }
       // Foundation has seen the end, and reaped it.
       waitUntilExit()
-      return terminationStatus
+      return terminationReason == .exit ? terminationStatus : -terminationStatus
     }
-    return information._sifields._sigchld.si_status
+    let status = information._sifields._sigchld.si_status
+    return information.si_code == CLD_EXITED ? status : -status
   }
 }

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 enum {
-  chost_tlb_set_entries = 4096,
+  chost_tlb_set_entries = 16384,
   // Offsets of the arrays of a first-level set (`TLBSet` in Swift says what they hold).
   chost_tlb_read_tags = 0,
   chost_tlb_write_tags = 8 * chost_tlb_set_entries,

@@ -60,8 +60,8 @@ static inline uint64_t chost_jump_index(uint64_t linear) {
 }
 
 static inline uint64_t chost_bucket(uint64_t address, uint32_t key, uint64_t mask) {
-  uint64_t hash = (address ^ (address >> 12) * 0x9E37 ^ (uint64_t)key * 0x85EB) * 0x9E3779B97F4A7C15ull;
-  return hash >> 40 & mask;
+  uint64_t hash = ((address >> 12) ^ (uint64_t)key << 40) * 0x9E3779B97F4A7C15ull;
+  return ((hash >> 40) + (address >> 3 & 511)) & mask;
 }
 
 /// Enters the target `linear` of an indirect branch, made by code of `key`, in the table.

@@ -8,7 +8,7 @@ import CHost
 /// below 4096 means that all bytes lie in the page. Code of the translator does the same sum.
 enum TLBSet {
   /// Entries; a power of two.
-  static let size = 4096
+  static let size = 16384
 
   /// Byte offsets of the arrays, of 64-bit elements unless said otherwise.
   static let readTags = 0
