@@ -15,27 +15,20 @@ void chost_insert_target(chost_jumps *jumps, uint64_t linear, uint64_t target, u
   if (table && !is_global) jumps->holds_non_global_supervisor = 1;
   uint64_t bit = linear >> 12 & 4095;
   jumps->pages[bit >> 6] |= 1ull << (bit & 63);
-  char *base = jumps->tables + table * chost_jump_table_bytes;
-  ((uint64_t *)(base + chost_jump_tags))[index] = 0 - linear;
-  ((uint64_t *)(base + chost_jump_linears))[index] = linear;
-  ((uint64_t *)(base + chost_jump_targets))[index] = target;
+  jumps->tables[table][index] = (chost_jump){linear, target};
 }
 
 // An empty entry seems to hold address 0, whose index is 0.
-static void empty(char *base, uint64_t index) {
-  ((uint64_t *)(base + chost_jump_tags))[index] = 0;
-  ((uint64_t *)(base + chost_jump_linears))[index] = 0;
-}
+static void empty(chost_jump *entry) { entry->linear = 0; }
 
 void chost_flush_targets(chost_jumps *jumps, unsigned table) {
-  char *base = jumps->tables + table * chost_jump_table_bytes;
+  chost_jump *entries = jumps->tables[table];
   uint32_t count = jumps->counts[table];
   jumps->counts[table] = 0;
   if (count <= chost_jump_log) {
-    for (uint32_t position = 0; position < count; position++) empty(base, jumps->log[table][position]);
+    for (uint32_t position = 0; position < count; position++) empty(entries + jumps->log[table][position]);
   } else {
-    memset(base + chost_jump_tags + 8, 0, 8 * (chost_jump_entries - 1));
-    memset(base + chost_jump_linears + 8, 0, 8 * (chost_jump_entries - 1));
+    memset(entries + 1, 0, sizeof(chost_jump) * (chost_jump_entries - 1));
   }
 }
 
@@ -44,10 +37,9 @@ void chost_flush_page_targets(chost_jumps *jumps, uint64_t linear) {
   uint64_t first = chost_jump_index(linear & ~4095ull);
   for (unsigned table = 0; table < 2; table++) {
     if (!jumps->counts[table]) continue;
-    char *base = jumps->tables + table * chost_jump_table_bytes;
-    const uint64_t *linears = (const uint64_t *)(base + chost_jump_linears);
+    chost_jump *entries = jumps->tables[table];
     for (uint64_t index = first ? first : 1; index < first + count; index++)
-      if ((linears[index] ^ linear) >> 12 == 0) empty(base, index);
+      if ((entries[index].linear ^ linear) >> 12 == 0) empty(entries + index);
   }
 }
 
@@ -57,11 +49,9 @@ void chost_flush_range_targets(chost_jumps *jumps, uint64_t first, uint64_t byte
       chost_flush_targets(jumps, table);
       continue;
     }
-    char *base = jumps->tables + table * chost_jump_table_bytes;
-    const uint64_t *linears = (const uint64_t *)(base + chost_jump_linears);
     for (uint32_t number = 0; number < jumps->counts[table]; number++) {
-      uint32_t index = jumps->log[table][number];
-      if (linears[index] - first < bytes) empty(base, index);
+      chost_jump *entry = jumps->tables[table] + jumps->log[table][number];
+      if (entry->linear - first < bytes) empty(entry);
     }
   }
 }

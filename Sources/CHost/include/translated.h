@@ -28,18 +28,20 @@ enum {
   // The lowest bit of an address that selects an entry. A call behind another returns 5 bytes further; few targets lie
   // closer.
   chost_jump_shift = 2,
-  // Arrays of a table of targets of indirect branches (`JumpTable` in Swift says what they hold).
-  chost_jump_tags = 0,
-  chost_jump_targets = 8 * chost_jump_entries,
-  chost_jump_linears = 16 * chost_jump_entries,
-  chost_jump_table_bytes = 24 * chost_jump_entries,
   // Entries of a table that were filled since it was empty, as long as they are few.
   chost_jump_log = 8192,
 };
 
+// What a table of targets of indirect branches holds of one.
+typedef struct {
+  uint64_t linear;
+  // The host address of the block's indirect entry.
+  uint64_t target;
+} chost_jump;
+
 // The tables of user and of supervisor code, and what fills them.
 typedef struct {
-  char *tables;
+  chost_jump (*tables)[chost_jump_entries];
   const chost_translated_block *blocks;
   const uint32_t *buckets;
   uint64_t bucket_mask;

@@ -47,6 +47,7 @@ struct HostOperand {
   enum Kind: UInt8 { case register, state, stateIndexed, guest, base }
   var kind: Kind
   var number: UInt8 = 0
+  var scale: UInt8 = 0
   var displacement: Int32 = 0
 
   static func register(_ number: UInt8) -> HostOperand {
@@ -57,10 +58,10 @@ struct HostOperand {
     HostOperand(
       kind: .state, displacement: Int32(truncatingIfNeeded: offset + TranslationState.byteCount))
   }
-  /// An element of an array of 64-bit words behind the state.
-  static func stateArray(_ offset: Int, index: UInt8) -> HostOperand {
+  /// An element of an array of 64-bit words, or of pieces of another scale, behind the state.
+  static func stateArray(_ offset: Int, index: UInt8, scale: UInt8 = 3) -> HostOperand {
     HostOperand(
-      kind: .stateIndexed, number: index,
+      kind: .stateIndexed, number: index, scale: scale,
       displacement: Int32(truncatingIfNeeded: offset + TranslationState.byteCount))
   }
   /// [R14 + RCX]: guest memory after a TLB hit.
@@ -157,7 +158,7 @@ struct HostOpcode {
       }
     case .stateIndexed:
       byte(0x84 | field)
-      byte(0xC4 | (rm.number & 7) << 3)
+      byte(rm.scale << 6 | (rm.number & 7) << 3 | 4)
       word32(rm.displacement &+ pushed)
     case .guest:
       byte(0x04 | field)

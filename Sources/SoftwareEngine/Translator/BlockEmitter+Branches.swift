@@ -142,35 +142,56 @@ extension BlockEmitter {
   private mutating func emitIndirect(_ i: Instruction, commit: (inout BlockEmitter) -> Void) {
     let table = JumpTables.offset(key.has(TranslationKey.user) ? 0 : 1)
     let retry = unsafe code.cursor
-    code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
+    // By how much RCX counts entries: as they are four bytes, or eight.
+    var scale: UInt8 = 3
     if !flagsInHost || source.isScratchFree && !keepsFlags {
       flagsInHost = false
-      // cmp r14, […]; jne
+      scale = 2
+      // mov rcx, […]; and rcx, r14; cmp r14, […]; jne
+      code.load(Host.rcx, .state(StateOffset.jumpMask))
+      code.bytes(0x4C, 0x21, 0xF1)
       code.legacy(
         HostOpcode(opcode: 0x3B, isWide: true), Host.r14,
-        .stateArray(table + JumpTable.linears, index: Host.rcx))
+        .stateArray(table + JumpTable.linear, index: Host.rcx, scale: scale))
       code.bytes(0x0F, 0x85)
       unsafe addPendingSearch(code.displacement(to: nil), i, retry)
       commit(&self)
       let losesIndex = !source.isScratchFree
       recoverFlags()
-      if losesIndex { code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask) }
+      if losesIndex {
+        scale = 3
+        emitJumpIndex()
+      }
     } else {
-      unsafe addPendingSearch(emitTagCheck(table), i, retry)
+      unsafe addPendingSearch(emitJumpCheck(table), i, retry)
       commit(&self)
       // If attention came in between, this finds entry 0, which leads out.
-      code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
+      emitJumpIndex()
     }
     code.address(Host.count, base: Host.count, Int32(-(executed + 1)))
-    code.legacy(
-      HostOpcode(opcode: 0xFF), 4, .stateArray(table + JumpTable.targets, index: Host.rcx))
+    emitTableJump(table, scale: scale)
   }
 
-  /// With the index in RCX, which it changes, and no flag: jumps unless the entry of the table is that of the address in R14; returns the
-  /// jump's rel32.
-  mutating func emitTagCheck(_ table: Int) -> UnsafeMutablePointer<UInt8> {
-    code.load(Host.rcx, .stateArray(table + JumpTable.tags, index: Host.rcx))
-    code.address(Host.rcx, base: Host.rcx, index: Host.r14, 0)
+  /// Sets RCX to the place of R14's entry in its jump table, in pieces of eight bytes, and no flag.
+  mutating func emitJumpIndex() {
+    code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
+    code.address(Host.rcx, base: Host.rcx, index: Host.rcx, 0)
+  }
+
+  /// Jumps to the target in the entry that RCX leads to.
+  mutating func emitTableJump(_ table: Int, scale: UInt8 = 3) {
+    code.legacy(
+      HostOpcode(opcode: 0xFF), 4,
+      .stateArray(table + JumpTable.target, index: Host.rcx, scale: scale))
+  }
+
+  /// Jumps unless the entry of the table is that of the address in R14; returns the jump's rel32. Changes RCX, and no
+  /// flag.
+  mutating func emitJumpCheck(_ table: Int) -> UnsafeMutablePointer<UInt8> {
+    emitJumpIndex()
+    code.load(Host.rcx, .stateArray(table + JumpTable.linear, index: Host.rcx))
+    code.bytes(0x48, 0xF7, 0xD1)  // not rcx
+    code.address(Host.rcx, base: Host.rcx, index: Host.r14, 1)
     code.bytes(0xE3, 0x05)  // jrcxz +5
     return unsafe code.jump(nil)
   }

@@ -144,10 +144,8 @@ extension BlockEmitter {
   private mutating func emitRingJump(table number: Int) {
     let table = JumpTables.offset(number)
     code.address(Host.count, base: Host.count, Int32(-(executed + 1)))
-    code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
-    unsafe addPending(emitTagCheck(table), site: Site.target)
-    code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
-    code.legacy(
-      HostOpcode(opcode: 0xFF), 4, .stateArray(table + JumpTable.targets, index: Host.rcx))
+    unsafe addPending(emitJumpCheck(table), site: Site.target)
+    emitJumpIndex()
+    emitTableJump(table)
   }
 }

@@ -4,13 +4,11 @@ import CHost
 enum JumpTable {
   /// Entries; a power of two.
   static let size = Int(chost_jump_entries)
-  /// Negated linear addresses.
-  static let tags = Int(chost_jump_tags)
-  /// Host addresses of the blocks' indirect entries.
-  static let targets = Int(chost_jump_targets)
-  /// Linear addresses.
-  static let linears = Int(chost_jump_linears)
-  static let byteCount = Int(chost_jump_table_bytes)
+  /// Where an entry holds the linear address, and the host address of the block's indirect entry.
+  static let linear = 0
+  static let target = 8
+  static let stride = MemoryLayout<chost_jump>.stride
+  static let byteCount = size * stride
   static let indexMask = UInt64(size - 1) << UInt64(chost_jump_shift)
 
   @inline(__always)
@@ -34,7 +32,7 @@ enum JumpTable {
   init(_ memory: UnsafeMutableRawPointer) {
     unsafe base = memory
     unsafe control = (memory + Self.controlOffset).assumingMemoryBound(to: chost_jumps.self)
-    unsafe control.pointee.tables = memory.assumingMemoryBound(to: CChar.self)
+    unsafe control.pointee.tables = OpaquePointer(memory)
     setFirst()
   }
 
@@ -68,8 +66,7 @@ enum JumpTable {
     for table in 0..<2 {
       let none: UInt64 = 1 << 62 | 1 << UInt64(chost_jump_shift)
       let start = unsafe base + table * JumpTable.byteCount
-      unsafe start.storeBytes(of: 0 &- none, as: UInt64.self)
-      unsafe start.storeBytes(of: none, toByteOffset: JumpTable.linears, as: UInt64.self)
+      unsafe start.storeBytes(of: none, toByteOffset: JumpTable.linear, as: UInt64.self)
     }
   }
 
@@ -77,7 +74,7 @@ enum JumpTable {
   private func setWayOut(_ target: UInt) {
     for table in 0..<2 {
       unsafe base.storeBytes(
-        of: target, toByteOffset: table * JumpTable.byteCount + JumpTable.targets, as: UInt.self)
+        of: target, toByteOffset: table * JumpTable.byteCount + JumpTable.target, as: UInt.self)
     }
   }
 
