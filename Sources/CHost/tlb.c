@@ -1,14 +1,12 @@
 #include "tlb.h"
 
-#define GENERAL_REGISTERS_ONLY __attribute__((target("general-regs-only")))
-
 // A tag that no access to the entry matches: as `TLBSet.invalidTag`.
-GENERAL_REGISTERS_ONLY
+CHOST_GENERAL_REGISTERS
 static inline uint64_t invalid_tag(unsigned index) {
   return 0 - (1ull << 62 | (index == 511 || index == 512 ? 0 : 1ull << 21));
 }
 
-GENERAL_REGISTERS_ONLY
+CHOST_GENERAL_REGISTERS
 static inline void enter_first(void *sets, chost_tlb_level2 *level2, const chost_tlb_line *line) {
   unsigned set = line->page & 3;
   uint64_t tag = 0 - (line->page & ~4095ull);
@@ -33,7 +31,7 @@ static inline void enter_first(void *sets, chost_tlb_level2 *level2, const chost
   *flags = value;
 }
 
-GENERAL_REGISTERS_ONLY
+CHOST_GENERAL_REGISTERS
 void chost_tlb_enter(void *sets, chost_tlb_level2 *level2, uint64_t linear, chost_tlb_line line) {
   chost_tlb_line *lines = level2->lines + chost_tlb_line_index(linear);
   line.generation = line.page & 8 ? level2->global_generation : level2->local_generation;
@@ -53,7 +51,7 @@ void chost_tlb_enter(void *sets, chost_tlb_level2 *level2, uint64_t linear, chos
   enter_first(sets, level2, &line);
 }
 
-GENERAL_REGISTERS_ONLY
+CHOST_GENERAL_REGISTERS
 uint64_t chost_tlb_refill(void *sets, chost_tlb_level2 *level2, uint64_t linear,
                           uint64_t set_and_write) {
   unsigned index = (linear >> 12) % chost_tlb_set_entries;

@@ -2,9 +2,7 @@
 
 #include <string.h>
 
-#define GENERAL_REGISTERS_ONLY __attribute__((target("general-regs-only")))
-
-GENERAL_REGISTERS_ONLY
+CHOST_GENERAL_REGISTERS
 void chost_insert_target(chost_jumps *jumps, uint64_t linear, uint64_t target, uint32_t key, int is_global) {
   uint64_t index = chost_jump_index(linear);
   unsigned table = key & chost_key_user ? 0 : 1;
@@ -56,7 +54,7 @@ void chost_flush_range_targets(chost_jumps *jumps, uint64_t first, uint64_t byte
   }
 }
 
-GENERAL_REGISTERS_ONLY
+CHOST_GENERAL_REGISTERS
 uint64_t chost_find_target(chost_jumps *jumps, void *sets, uint64_t linear, uint64_t key) {
   unsigned table = key & chost_key_user ? 0 : 1;
   // Entry 0 is where code goes when attention is due.
@@ -69,21 +67,27 @@ uint64_t chost_find_target(chost_jumps *jumps, void *sets, uint64_t linear, uint
   if (((uint64_t *)(base + chost_tlb_execute_tags))[index] + page != 0) return 1;
   uint64_t ram_page = ((uint64_t *)(base + chost_tlb_execute_keys))[index] + page;
   uint64_t address = ram_page << 12 | (linear & 4095);
-  uint32_t number = jumps->buckets[chost_bucket(address, (uint32_t)key, jumps->bucket_mask)];
-  while (number) {
-    const chost_translated_block *block = jumps->blocks + number;
-    if (block->address == address && block->key == key) {
-      int is_global = *((uint8_t *)(base + chost_tlb_execute_flags) + index) & chost_tlb_global;
-      chost_insert_target(jumps, linear, jumps->code + block->indirect_entry, (uint32_t)key, is_global);
-      return 0;
-    }
-    number = block->next;
+  const chost_block_bucket *bucket =
+      jumps->buckets + chost_bucket(address, (uint32_t)key, jumps->bucket_mask);
+  uint32_t entry = bucket->indirect_entry;
+  if (!bucket->number) return 1;
+  if (bucket->identity != chost_identity(address, (uint32_t)key)) {
+    uint32_t number = bucket->number;
+    const chost_translated_block *block;
+    do {
+      number = jumps->blocks[number].next;
+      if (!number) return 1;
+      block = jumps->blocks + number;
+    } while (block->address != address || block->key != key);
+    entry = block->indirect_entry;
   }
-  return 1;
+  int is_global = *((uint8_t *)(base + chost_tlb_execute_flags) + index) & chost_tlb_global;
+  chost_insert_target(jumps, linear, jumps->code + entry, (uint32_t)key, is_global);
+  return 0;
 }
 
 // Elements from `source` to `destination` upwards, one after the other as the guest's instruction would.
-GENERAL_REGISTERS_ONLY
+CHOST_GENERAL_REGISTERS
 static inline void move(uint64_t destination, uint64_t source, uint64_t count, unsigned size) {
   switch (size) {
   case 1: __asm__ volatile("rep movsb" : "+D"(destination), "+S"(source), "+c"(count)::"memory"); break;
@@ -93,7 +97,7 @@ static inline void move(uint64_t destination, uint64_t source, uint64_t count, u
   }
 }
 
-GENERAL_REGISTERS_ONLY
+CHOST_GENERAL_REGISTERS
 static inline void fill(uint64_t destination, uint64_t value, uint64_t count, unsigned size) {
   switch (size) {
   case 1: __asm__ volatile("rep stosb" : "+D"(destination), "+c"(count) : "a"(value) : "memory"); break;
@@ -104,14 +108,14 @@ static inline void fill(uint64_t destination, uint64_t value, uint64_t count, un
 }
 
 // Whether the first level holds the page of `linear`, by now.
-GENERAL_REGISTERS_ONLY
+CHOST_GENERAL_REGISTERS
 static inline int holds(void *sets, chost_tlb_level2 *level2, char *base, uint64_t linear, unsigned set_and_write) {
   uint64_t *tags = (uint64_t *)(base + (set_and_write & 4 ? chost_tlb_write_tags : chost_tlb_read_tags));
   if (tags[(linear >> 12) % chost_tlb_set_entries] + (linear & ~4095ull) == 0) return 1;
   return chost_tlb_refill(sets, level2, linear, set_and_write) == 0;
 }
 
-GENERAL_REGISTERS_ONLY
+CHOST_GENERAL_REGISTERS
 uint64_t chost_string(char *state, void *sets, chost_tlb_level2 *level2, uint64_t what) {
   enum { direction = 1 << 10, most_elements = 1 << 16 };
   uint64_t *registers = (uint64_t *)state;

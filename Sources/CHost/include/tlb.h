@@ -4,6 +4,9 @@
 
 #include <stdint.h>
 
+// Of functions that spare the vector registers, and of what is to be inlined into them.
+#define CHOST_GENERAL_REGISTERS __attribute__((target("general-regs-only")))
+
 enum {
   chost_tlb_set_entries = 16384,
   // Offsets of the arrays of a first-level set (`TLBSet` in Swift says what they hold).
@@ -48,12 +51,14 @@ typedef struct {
   chost_tlb_line lines[chost_tlb_lines];
 } chost_tlb_level2;
 
+CHOST_GENERAL_REGISTERS
 static inline unsigned chost_tlb_line_index(uint64_t linear) {
   uint64_t page = linear >> 12;
   return (unsigned)((page ^ page >> 10 ^ page >> 20) % (chost_tlb_lines / chost_tlb_ways)) * chost_tlb_ways;
 }
 
 /// The entry number at a position of the log, below `log_count`.
+CHOST_GENERAL_REGISTERS
 static inline uint32_t chost_tlb_log_entry(const chost_tlb_level2 *level2, uint32_t position) {
   return level2->log[position];
 }

@@ -20,6 +20,15 @@ typedef struct {
   uint32_t next, next_in_page;
 } chost_translated_block;
 
+// The first block of those with the same hash: what is looked for most often costs one look.
+typedef struct {
+  // Its address and key (`chost_identity`).
+  uint64_t identity;
+  // 0: there is none.
+  uint32_t number;
+  uint32_t indirect_entry;
+} chost_block_bucket;
+
 enum {
   chost_key_user = 1 << 2,
   chost_key_override = 1 << 3,
@@ -43,7 +52,7 @@ typedef struct {
 typedef struct {
   chost_jump (*tables)[chost_jump_entries];
   const chost_translated_block *blocks;
-  const uint32_t *buckets;
+  const chost_block_bucket *buckets;
   uint64_t bucket_mask;
   // Where the code cache is executed.
   uint64_t code;
@@ -57,10 +66,15 @@ typedef struct {
   uint64_t pages[64];
 } chost_jumps;
 
+CHOST_GENERAL_REGISTERS
 static inline uint64_t chost_jump_index(uint64_t linear) {
   return linear >> chost_jump_shift & (chost_jump_entries - 1);
 }
 
+CHOST_GENERAL_REGISTERS
+static inline uint64_t chost_identity(uint64_t address, uint32_t key) { return address << 12 | key; }
+
+CHOST_GENERAL_REGISTERS
 static inline uint64_t chost_bucket(uint64_t address, uint32_t key, uint64_t mask) {
   uint64_t hash = ((address >> 12) ^ (uint64_t)key << 40) * 0x9E3779B97F4A7C15ull;
   return ((hash >> 40) + (address >> 3 & 511)) & mask;

@@ -44,7 +44,7 @@ import X86Decoder
   private static let siteCapacity = 1 << 22
   private static let microCapacity = 1 << 21
   private static let blockCapacity = 1 << 19
-  private static let bucketCount = 1 << 18
+  private static let bucketCount = 1 << 19
   static let bucketMask = UInt64(bucketCount - 1)
 
   private let memory: ExecutableMemory
@@ -63,7 +63,7 @@ import X86Decoder
   private(set) var microCount = 0
   let blocks: UnsafeMutablePointer<TranslatedBlock>
   private(set) var blockCount = 0
-  let buckets: UnsafeMutablePointer<UInt32>
+  let buckets: UnsafeMutablePointer<BlockBucket>
   /// Head of the list of each RAM page's blocks.
   private let pages: UnsafeMutablePointer<UInt32>
   private let pageCount: Int
@@ -106,7 +106,7 @@ import X86Decoder
     unsafe statistics.initialize(to: TranslationStatistics())
     unsafe interpreted = .allocate(capacity: Operation.allCases.count)
     unsafe interpreted.initialize(repeating: 0, count: Operation.allCases.count)
-    unsafe buckets.initialize(repeating: 0, count: Self.bucketCount)
+    unsafe buckets.initialize(repeating: BlockBucket(), count: Self.bucketCount)
     unsafe pages.initialize(repeating: 0, count: pageCount)
     var code = unsafe Assembler(
       cursor: memory.writable.assumingMemoryBound(to: UInt8.self))
@@ -185,7 +185,7 @@ import X86Decoder
     blockCount = 0
     faults.drop(from: 0)
     coldFaults.drop(from: 0)
-    unsafe buckets.update(repeating: 0, count: Self.bucketCount)
+    unsafe buckets.update(repeating: BlockBucket(), count: Self.bucketCount)
     unsafe pages.update(repeating: 0, count: pageCount)
     generation &+= 1
     unsafe statistics.pointee.flushes &+= 1
@@ -211,7 +211,9 @@ import X86Decoder
 
   /// The block that starts at an address in RAM, or 0.
   func find(_ address: UInt64, _ key: TranslationKey) -> UInt32 {
-    var number = unsafe buckets[bucket(address, key.rawValue)]
+    let first = unsafe buckets[bucket(address, key.rawValue)]
+    if first.identity == chost_identity(address, key.rawValue) { return first.number }
+    var number = first.number
     while number != 0 {
       let block = unsafe blocks + Int(number)
       if unsafe block.pointee.address == address && block.pointee.key == key.rawValue {
@@ -227,10 +229,10 @@ import X86Decoder
     let number = blockCount
     let bucket = bucket(block.address, block.key)
     var block = block
-    unsafe block.next = buckets[bucket]
+    unsafe block.next = buckets[bucket].number
     unsafe block.next_in_page = pages[ramPage]
     unsafe (blocks + number).initialize(to: block)
-    unsafe buckets[bucket] = UInt32(number)
+    setFirst(bucket, UInt32(number))
     unsafe pages[ramPage] = UInt32(number)
     blockCount = number + 1
     return UInt32(number)
@@ -271,13 +273,22 @@ import X86Decoder
   /// Takes a block out of its bucket.
   private func remove(_ number: UInt32, _ block: TranslatedBlock) {
     let bucket = bucket(block.address, block.key)
-    var current = unsafe buckets[bucket]
-    if current == number { return unsafe buckets[bucket] = block.next }
+    var current = unsafe buckets[bucket].number
+    if current == number { return setFirst(bucket, block.next) }
     while current != 0 {
       let next = unsafe blocks[Int(current)].next
       if next == number { return unsafe blocks[Int(current)].next = block.next }
       current = next
     }
+  }
+
+  /// Has a block, by number, come first in a bucket.
+  private func setFirst(_ bucket: Int, _ number: UInt32) {
+    guard number != 0 else { return unsafe buckets[bucket] = BlockBucket() }
+    let block = unsafe blocks[Int(number)]
+    unsafe buckets[bucket] = BlockBucket(
+      identity: chost_identity(block.address, block.key), number: number,
+      indirect_entry: block.indirect_entry)
   }
 
   private func kill(_ block: inout TranslatedBlock) {
@@ -357,6 +368,8 @@ enum LiveRegisters {
 
 /// A translated block, by number; 0 is none.
 typealias TranslatedBlock = chost_translated_block
+
+typealias BlockBucket = chost_block_bucket
 
 /// A jump in the block being emitted that waits for its target.
 @safe struct PendingJump {
