@@ -51,7 +51,7 @@ struct ForeignFormatTests {
     try await perform(disk, .write(offset: 1 << 20, from: piece, isDurable: true))
     try disk.close()
     let back = try ScratchFile([])
-    try run(["qemu-img", "convert", "-f", driver, "-O", "raw", path, back.path])
+    try run("qemu-img", ["convert", "-f", driver, "-O", "raw", path, back.path])
     var expected = bytes
     expected.replaceSubrange(1 << 20..<(1 << 20) + 4096, with: repeatElement(0xA5, count: 4096))
     #expect([UInt8](try Data(contentsOf: back.url)).prefix(bytes.count) == expected[...])

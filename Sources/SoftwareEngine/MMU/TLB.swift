@@ -152,7 +152,8 @@ enum TLBEntryFlags {
   /// The generation of what the second level holds of each process context (PCID); 0: nothing.
   private var contexts = [UInt32](repeating: 0, count: contextCount)
   private var context = 0
-  private var lastGeneration: UInt32 = 0
+  /// Of the process contexts' generations.
+  var lastGeneration: UInt32 = 0
   var jumps: JumpTables
 
   static let setCount = Int(chost_tlb_sets)
@@ -255,7 +256,11 @@ enum TLBEntryFlags {
       unsafe (base + TLBSet.flags).assumingMemoryBound(to: UInt8.self)
         .update(repeating: 0, count: 2 * TLBSet.size)
     }
-    unsafe level2.pointee.global_generation &+= 1
+    if unsafe level2.pointee.global_generation == .max {
+      unsafe chost_tlb_clear(level2)
+      unsafe level2.pointee.global_generation = 0
+    }
+    unsafe level2.pointee.global_generation += 1
     unsafe level2.pointee.log_count = 0
     codeLog.removeAll(keepingCapacity: true)
     forgetContexts()
