@@ -63,6 +63,7 @@ import X86Decoder
   private(set) var microCount = 0
   let blocks: UnsafeMutablePointer<TranslatedBlock>
   private(set) var blockCount = 0
+  private let bucketMemory: AnonymousMapping
   let buckets: UnsafeMutablePointer<BlockBucket>
   /// Head of the list of each RAM page's blocks.
   private let pages: UnsafeMutablePointer<UInt32>
@@ -87,16 +88,19 @@ import X86Decoder
 
   /// `nil` where the host lacks what translated code needs.
   init?(pageCount: Int) {
-    guard HostCPU.hasBMI2, let memory = try? ExecutableMemory(byteCount: Self.codeCapacity) else {
-      return nil
-    }
+    let bucketByteCount = Self.bucketCount * MemoryLayout<BlockBucket>.stride
+    guard HostCPU.hasBMI2, let memory = try? ExecutableMemory(byteCount: Self.codeCapacity),
+      let bucketMemory = try? AnonymousMapping(byteCount: bucketByteCount)
+    else { return nil }
     self.memory = memory
+    self.bucketMemory = bucketMemory
     self.pageCount = pageCount
     // SAFETY: freed in deinit; elements are trivial and initialised before they are read.
     unsafe sites = .allocate(capacity: Self.siteCapacity)
     unsafe micros = .allocate(capacity: Self.microCapacity)
     unsafe blocks = .allocate(capacity: Self.blockCapacity)
-    unsafe buckets = .allocate(capacity: Self.bucketCount)
+    // Its zeroes are empty buckets.
+    unsafe buckets = self.bucketMemory.baseAddress.assumingMemoryBound(to: BlockBucket.self)
     unsafe pages = .allocate(capacity: pageCount)
     faults = FaultTable(capacity: Self.siteCapacity)
     coldFaults = FaultTable(capacity: Self.siteCapacity)
@@ -106,7 +110,6 @@ import X86Decoder
     unsafe statistics.initialize(to: TranslationStatistics())
     unsafe interpreted = .allocate(capacity: Operation.allCases.count)
     unsafe interpreted.initialize(repeating: 0, count: Operation.allCases.count)
-    unsafe buckets.initialize(repeating: BlockBucket(), count: Self.bucketCount)
     unsafe pages.initialize(repeating: 0, count: pageCount)
     var code = unsafe Assembler(
       cursor: memory.writable.assumingMemoryBound(to: UInt8.self))
@@ -136,7 +139,6 @@ import X86Decoder
     unsafe sites.deallocate()
     unsafe micros.deallocate()
     unsafe blocks.deallocate()
-    unsafe buckets.deallocate()
     unsafe pages.deallocate()
     unsafe pending.deallocate()
     unsafe plan.deallocate()
@@ -185,7 +187,7 @@ import X86Decoder
     blockCount = 0
     faults.drop(from: 0)
     coldFaults.drop(from: 0)
-    unsafe buckets.update(repeating: BlockBucket(), count: Self.bucketCount)
+    bucketMemory.discard(offset: 0, count: bucketMemory.byteCount)
     unsafe pages.update(repeating: 0, count: pageCount)
     generation &+= 1
     unsafe statistics.pointee.flushes &+= 1
