@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import socket
 import statistics
 import subprocess
@@ -90,9 +91,9 @@ def run(command, until=None):
     for raw in process.stdout:
         line = raw.decode(errors="replace").strip()
         lines.append(line)
-        if line.startswith("rate: "):
-            name, number = line[len("rate: "):].rsplit(" ", 1)
-            rates[name] = float(number)
+        # What the kernel says may stand before it on the line.
+        if match := re.search(r"rate: (.+) ([0-9.e+]+)$", line):
+            rates[match[1]] = float(match[2])
         if until and line.endswith(until):
             return process
     timer.cancel()
@@ -141,8 +142,8 @@ def show(medians):
     print(f"\n{'million bytes or bits a second':36}{'qemu-tcg':>12}{'martlet':>12}{'ours ÷ TCG':>12}")
     for name, ours in medians["martlet"].items():
         theirs = medians.get("qemu-tcg", {}).get(name)
-        print(f"{name:36}{theirs / 1e6 if theirs else 0:12.1f}{ours / 1e6:12.1f}"
-              f"{ours / theirs if theirs else 0:12.2f}")
+        print(f"{name:36}" + (f"{theirs / 1e6:12.1f}" if theirs else f"{'':12}") + f"{ours / 1e6:12.1f}"
+              + (f"{ours / theirs:12.2f}" if theirs else ""))
 
 
 def main():
