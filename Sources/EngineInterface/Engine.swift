@@ -53,10 +53,14 @@ public struct ExecutionTier: Hashable, Sendable {
   public var maximumBlockLength: Int
   /// Whether each access to data goes the way of one whose page the TLB does not hold. For tests.
   public var missesEveryAccess: Bool
+  /// Bytes of translated code that each virtual CPU keeps at most, 1…256 MiB; when they are full it begins anew.
+  public var codeCapacity: Int
 
   public init(
-    translationThreshold: Int?, maximumBlockLength: Int = 64, missesEveryAccess: Bool = false
+    translationThreshold: Int?, maximumBlockLength: Int = 64, missesEveryAccess: Bool = false,
+    codeCapacity: Int = 256 << 20
   ) {
+    self.codeCapacity = codeCapacity
     self.missesEveryAccess = missesEveryAccess
     self.translationThreshold = translationThreshold
     self.maximumBlockLength = max(1, min(64, maximumBlockLength))

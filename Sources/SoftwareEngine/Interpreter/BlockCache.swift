@@ -219,7 +219,7 @@ extension CPU {
   func makeRoomForCode() {
     guard env.host.isNearlyFull || env.blocks.isColdNearlyFull else { return }
     env.blocks.flushAll()
-    env.translator?.flush()
+    flushTranslations()
     env.host.reset()
   }
 

@@ -68,7 +68,9 @@ import X86
     blocks = BlockCache()
     translator =
       configuration.execution.translationThreshold != nil
-      ? Translator(pageCount: Int(configuration.memory.mapping.byteCount >> 12)) : nil
+      ? Translator(
+        pageCount: Int(configuration.memory.mapping.byteCount >> 12),
+        codeCapacity: configuration.execution.codeCapacity) : nil
     modelRegisters = ModelRegisters(configuration.cpuid)
     lowEnd = memory.regions[0].byteCount
     highEnd = memory.regions.count > 1 ? memory.regions[1].end : 0

@@ -58,8 +58,7 @@ extension CPU {
     let number = translator.find(state.codeRAMPage << 12 | UInt64(site.blockOffset), key)
     guard number != 0 else { return }
     if translator.isNearlyFull {
-      translator.flush()
-      env.tlb.jumps.flushAll()
+      flushTranslations()
     } else {
       translator.discard(number)
     }

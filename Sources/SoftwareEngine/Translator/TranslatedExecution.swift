@@ -304,13 +304,17 @@ extension CPU {
 
   // MARK: Invalidation
 
+  /// Throws all translated code away, with the targets that lead into it.
+  func flushTranslations() {
+    env.translator?.flush()
+    env.tlb.jumps.flushAll()
+  }
+
   /// Kills translated code that was written over.
   func dropRewrittenCode() {
     guard let translator = env.translator else { return }
     guard let pages = env.memory.codeTracker.invalidations(since: &env.seenInvalidations) else {
-      translator.flush()
-      env.tlb.jumps.flushAll()
-      return
+      return flushTranslations()
     }
     let generation = translator.generation
     for page in pages { translator.invalidate(ramPage: Int(page)) }
@@ -324,10 +328,7 @@ extension CPU {
     _ translator: Translator, _ address: UInt64, _ key: TranslationKey
   ) -> UInt32 {
     makeRoomForCode()
-    if translator.isNearlyFull {
-      translator.flush()
-      env.tlb.jumps.flushAll()
-    }
+    if translator.isNearlyFull { flushTranslations() }
     let start = Int(address & 4095)
     var total = plan(translator, start: start)
     var secondPage: UInt32?

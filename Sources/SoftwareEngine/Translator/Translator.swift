@@ -37,7 +37,7 @@ import X86Decoder
 /// that wants attention clears `running`, which backward edges look at, and `jumpMask`, without which indirect
 /// branches find nothing.
 @safe final class Translator {
-  static let codeCapacity = 256 << 20
+  private static let codeCapacity = 256 << 20
   /// Where the second half begins, for code that seldom runs: the ways to sites, and what is put off. The first
   /// half stays dense, for the sake of the host's instruction cache and TLB.
   static let coldStart = UInt32(codeCapacity / 2)
@@ -87,7 +87,9 @@ import X86Decoder
   let interpreted: UnsafeMutablePointer<UInt64>
 
   /// `nil` where the host lacks what translated code needs.
-  init?(pageCount: Int) {
+  ///
+  /// - Parameter codeCapacity: bytes of code at most, 1…256 MiB.
+  init?(pageCount: Int, codeCapacity: Int) {
     let bucketByteCount = Self.bucketCount * MemoryLayout<BlockBucket>.stride
     guard HostCPU.hasBMI2, let memory = try? ExecutableMemory(byteCount: Self.codeCapacity),
       let bucketMemory = try? AnonymousMapping(byteCount: bucketByteCount)
@@ -95,6 +97,7 @@ import X86Decoder
     self.memory = memory
     self.bucketMemory = bucketMemory
     self.pageCount = pageCount
+    halfCapacity = max(1 << 20, min(codeCapacity, Self.codeCapacity)) / 2
     // SAFETY: freed in deinit; elements are trivial and initialised before they are read.
     unsafe sites = .allocate(capacity: Self.siteCapacity)
     unsafe micros = .allocate(capacity: Self.microCapacity)
@@ -165,6 +168,9 @@ import X86Decoder
     unsafe UInt(bitPattern: memory.executable) &+ UInt(offset)
   }
 
+  /// Of each half, how much may be filled.
+  private let halfCapacity: Int
+
   /// Bytes of code there are, stubs included.
   var codeByteCount: UInt32 { unsafe offset(cursor) + offset(coldCursor) - Self.coldStart }
 
@@ -172,8 +178,8 @@ import X86Decoder
 
   /// Whether there may not be room for another block.
   var isNearlyFull: Bool {
-    unsafe offset(cursor) + (256 << 10) > Self.coldStart
-      || Int(offset(coldCursor)) + (256 << 10) > Self.codeCapacity
+    unsafe Int(offset(cursor)) + (256 << 10) > halfCapacity
+      || Int(offset(coldCursor) - Self.coldStart) + (256 << 10) > halfCapacity
       || siteCount + 1024 > Self.siteCapacity || microCount + 256 > Self.microCapacity
       || blockCount + 2 > Self.blockCapacity
   }
