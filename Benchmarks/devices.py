@@ -91,7 +91,7 @@ def run(command, until=None):
     for raw in process.stdout:
         line = raw.decode(errors="replace").strip()
         lines.append(line)
-        # What the kernel says may stand before it on the line.
+        # What fio says of its progress, which ends no line, may stand before it.
         if match := re.search(r"rate: (.+) ([0-9.e+]+)$", line):
             rates[match[1]] = float(match[2])
         if until and line.endswith(until):

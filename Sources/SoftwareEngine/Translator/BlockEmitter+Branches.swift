@@ -142,7 +142,7 @@ extension BlockEmitter {
   private mutating func emitIndirect(_ i: Instruction, commit: (inout BlockEmitter) -> Void) {
     let table = JumpTables.offset(key.has(TranslationKey.user) ? 0 : 1)
     let retry = unsafe code.cursor
-    // By how much RCX counts entries: as they are four bytes, or eight.
+    // The entry lies RCX << scale bytes into the table.
     var scale: UInt8 = 3
     if !flagsInHost || source.isScratchFree && !keepsFlags {
       flagsInHost = false
@@ -172,7 +172,7 @@ extension BlockEmitter {
     emitTableJump(table, scale: scale)
   }
 
-  /// Sets RCX to the place of R14's entry in its jump table, in pieces of eight bytes, and no flag.
+  /// Sets RCX to the place of R14's entry in its jump table, counted in words of eight bytes, and no flag.
   mutating func emitJumpIndex() {
     code.extract(Host.rcx, Host.r14, mask: StateOffset.jumpMask)
     code.address(Host.rcx, base: Host.rcx, index: Host.rcx, 0)
